@@ -1,0 +1,177 @@
+"""What every vendor's API shares: one way to call, one set of retry rules, and `look` as the one required verb."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ferry.core.errors import (
+    AnswerLost,
+    BadCredentials,
+    NotFound,
+    TransferBroken,
+    VendorError,
+    VendorNonsense,
+    VendorRefused,
+    VendorUnavailable,
+)
+from ferry.core.exchange import Ask, Exchange
+from ferry.core.model import Run
+from ferry.core.wire import httpx
+
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""The connection was never made, so the vendor has seen nothing: always safe to try again."""
+
+BUSY = frozenset({429})
+"""The vendor turned the call away unhandled, whatever the call was."""
+
+BROKEN = frozenset({500, 502, 503, 504})
+"""The vendor or a gateway before it broke: whether the call took effect is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one call may be tried again: number of tries, and seconds of waiting in all."""
+
+    tries: int = 6
+    seconds: float = 120.0
+    first: float = 0.5
+    cap: float = 30.0
+
+    def pause(self, failed: int) -> float:
+        """Seconds before the next try: growing, capped, and random so that many callers do not come back together."""
+        ceiling = min(self.cap, self.first * 2.0 ** (failed - 1))
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)
+
+
+ONE_TRY = Patience(tries=1, seconds=0.0)
+"""For the triggerer, whose polling loop is itself the retry."""
+
+
+class VendorApi:
+    """A vendor's verbs as exchanges. Subclasses add the verbs; nothing here opens a socket."""
+
+    vendor: ClassVar[str]
+
+    def __init__(self, base_url: str, *, patience: Patience = Patience()) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.patience = patience
+
+    def look(self, run: Run) -> Exchange[Run]:
+        """The run as the vendor describes it now."""
+        raise NotImplementedError(f"{type(self).__name__} cannot look at a run")
+
+    def explain(self, answer: httpx.Response) -> str:
+        """The vendor's reason in an error answer, as one line; subclasses know their vendor's shapes."""
+        return answer.reason_phrase
+
+    def _call(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        save_to: Path | None = None,
+        accept: Callable[[httpx.Response], bool] = lambda answer: answer.is_success,
+        **parts: Any,
+    ) -> Exchange[httpx.Response]:
+        """Ask until there is a usable answer, or raise what the caller must do next.
+
+        Every caller says whether the call may be repeated: HTTP verbs do not know. `accept` admits answers that
+        are no success but mean something to the caller. `parts` are httpx's own (json, params, data, headers).
+        """
+        return (yield from self._ask(what, lambda: self._build(method, path, parts), repeatable, save_to, accept))
+
+    def _ask(
+        self,
+        what: str,
+        build: Callable[[], httpx.Request],
+        repeatable: bool,  # noqa: FBT001 (always passed on by keyword from `_call`)
+        save_to: Path | None,
+        accept: Callable[[httpx.Response], bool],
+        *,
+        anonymous: bool = False,
+    ) -> Exchange[httpx.Response]:
+        failed, waited, pause = 0, 0.0, 0.0
+        while True:
+            try:
+                answer = yield Ask(build(), pause, anonymous=anonymous, save_to=save_to)
+            except (httpx.HTTPError, TransferBroken) as error:
+                trouble = self._no_answer(what, error, repeatable=repeatable)
+            else:
+                if accept(answer):
+                    return answer
+                trouble = self._bad_answer(what, answer, repeatable=repeatable)
+            failed += 1
+            pause = max(self.patience.pause(failed), float(trouble.facts.get("retry_after") or 0.0))
+            waited += pause
+            if not trouble.retry_later or failed >= self.patience.tries or waited > self.patience.seconds:
+                raise trouble
+
+    def _build(self, method: str, path: str, parts: Mapping[str, Any]) -> httpx.Request:
+        return httpx.Request(method, path if "://" in path else f"{self.base_url}{path}", **parts)
+
+    def _no_answer(self, what: str, error: Exception, *, repeatable: bool) -> VendorError:
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if isinstance(error, NEVER_SENT):
+            return VendorUnavailable(
+                f"{self.vendor} could not be reached for {what} ({reason}); nothing was sent. "
+                "Check host and network of the connection; the step may be tried again."
+            )
+        if repeatable:
+            return VendorUnavailable(f"{self.vendor} gave no whole answer to {what} ({reason}). The step may be tried again.")
+        return AnswerLost(
+            f"{self.vendor} was sent {what} and its answer was lost ({reason}). "
+            "It will not be sent again; the run is looked up instead."
+        )
+
+    def _bad_answer(self, what: str, answer: httpx.Response, *, repeatable: bool) -> VendorError:
+        status, reason = answer.status_code, self.explain(answer)
+        said = f"{self.vendor} answered {what} with HTTP {status}" + (f": {reason}" if reason else "")
+        facts: dict[str, Any] = {"status": status}
+        if status in BUSY or (repeatable and status in BROKEN):
+            facts["retry_after"] = retry_after(answer)
+            return VendorUnavailable(f"{said}. The step may be tried again.", **facts)
+        if status in BROKEN:
+            return AnswerLost(f"{said}. Whether it took effect is unknown, so it will not be sent again.", **facts)
+        if status in {401, 403}:
+            return BadCredentials(f"{said}. Check credentials and permissions of the connection.", **facts)
+        if status in {404, 410}:
+            return NotFound(f"{said}.", **facts)
+        if 300 <= status < 400 or answer.is_success:
+            return VendorNonsense(f"{said}, which is outside its contract. Check the connection's base URL.", **facts)
+        return VendorRefused(f"{said}.", **facts)
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Seconds the answer asks us to stay away: `Retry-After` in either form, else the reset time of a rate header."""
+    told = answer.headers.get("retry-after", "")
+    if told.replace(".", "", 1).isdigit():
+        return float(told)
+    for header, parse in (("retry-after", parsedate_to_datetime), ("x-rate-limit-reset", datetime.fromisoformat)):
+        try:
+            when = parse(answer.headers[header])
+        except (KeyError, ValueError, TypeError):
+            continue
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def json_of(answer: httpx.Response, what: str) -> Any:
+    """The JSON of an answer; VendorNonsense if it is none, without quoting the body (it may hold data)."""
+    try:
+        return answer.json()
+    except ValueError:
+        kind = answer.headers.get("content-type", "no content type")
+        raise VendorNonsense(
+            f"The answer to {what} is not JSON ({kind}, {len(answer.content)} bytes). "
+            "Check that the connection's base URL leads to the vendor and not to a login page or proxy.",
+            status=answer.status_code,
+        ) from None

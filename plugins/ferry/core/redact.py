@@ -1,0 +1,43 @@
+"""What may never be logged, stored or shown: credentials, tokens, and the signatures of links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+HIDDEN = "***"
+
+_SECRET_KEYS = re.compile(
+    r"(?i)pass(word|wd)?$|secret|token|authorization|cookie|api[-_]?key|signature|credential|presignedurl|signed[-_]?url|otp|one[-_]?time"
+)
+_QUERY = re.compile(r"(https?://[^\s\"'<>?#]+)\?[^\s\"'<>]*")
+_USERINFO = re.compile(r"(https?://)[^/\s@]+@")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?")
+_ASSIGNED = re.compile(r"(?i)\b(client_secret|access_token|password|x-amz-[a-z-]+|signature)(=|%3D|\"?\s*:\s*\"?)[^\s&\"',}]+")
+
+
+def redact(text: str) -> str:
+    """The text without credentials: every URL's query (it may sign) and user part, bearer tokens, JWTs, `secret=...` pairs."""
+    text = _QUERY.sub(rf"\1?{HIDDEN}", text)
+    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
+    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    text = _JWT.sub(HIDDEN, text)
+    return _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
+
+
+def redact_json(value: Any) -> Any:
+    """A copy of a JSON value in which secret-looking keys are hidden and every text is redacted."""
+    if isinstance(value, Mapping):
+        return {k: HIDDEN if _SECRET_KEYS.search(str(k)) and v else redact_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_json(item) for item in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+def bare_url(url: str) -> str:
+    """Scheme, host and path of a URL: what a log line may show of a signed link."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
