@@ -1,0 +1,243 @@
+"""A whole Ferry on this machine: sandbox and Airflow as processes on free loopback ports, with all state in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ferry.core.wire import httpx
+from scripts.environment import ROOT, USER, airflow_environment, ferry_environment, free_ports, outer_environment, write_private
+from scripts.processes import MARK, Service, marked, sweep
+
+SANDBOX = "sandbox"
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+START_SECONDS = 180
+"""A cold start takes about 25 seconds on two free cores; machines under load get more."""
+
+
+class StackError(Exception):
+    """The stack did not start or answer; says which process, why, and where its log is."""
+
+
+class ApiError(Exception):
+    """Airflow or the sandbox refused a request; carries the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Stack:
+    """Start, ask, disturb and end a local Ferry. Use it as a context manager: nothing runs after the block."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags: Path = ROOT / "dags",
+        batches: Path = ROOT / "include" / "batches",
+        port: int = 0,
+        speed: float = 1.0,
+        settings: Mapping[str, str] | None = None,
+        connections: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Lay out a fresh home. `settings` (environment variables) and `connections` win over what the stack would choose."""
+        self.home = home.resolve()
+        if self.home.exists():
+            shutil.rmtree(self.home)
+        self.home.mkdir(parents=True, mode=0o700)
+        self.batches = batches.resolve()
+        self.evidence = self.home / "evidence"
+        self.ledger = self.home / "ledger.db"
+        self.mark = secrets.token_hex(8)
+        self.password = secrets.token_urlsafe(12)
+        api, box = free_ports(2)
+        self.base_url = f"http://127.0.0.1:{port or api}"
+        self.sandbox_url = f"http://127.0.0.1:{box}"
+        self.env = {
+            **outer_environment(),
+            **airflow_environment(self.home, dags, self.base_url, self.password),
+            **ferry_environment(self.home, self.batches, self.sandbox_url, connections),
+            **(settings or {}),
+        }
+        self.services = {SANDBOX: self._service(SANDBOX, sys.executable, "-m", "sandbox", *self._sandbox_options(box, speed))}
+        for name in AIRFLOW:
+            self.services[name] = self._service(name, sys.executable, "-m", "airflow", name, *self._options(name))
+        self._client = httpx.Client(timeout=30, trust_env=False)
+        self._token = ""
+        write_private(self.home / "stack.json", {"mark": self.mark, "url": self.base_url, "sandbox": self.sandbox_url})
+
+    # Life
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until Airflow says that it is healthy."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        """End everything."""
+        self.close()
+
+    def start(self) -> None:
+        """Sandbox, database, Airflow; returns when all of them answer."""
+        self.services[SANDBOX].start()
+        self.airflow("db", "migrate")
+        self._use_wal()
+        for name in AIRFLOW:
+            self.services[name].start()
+        self.wait_for(lambda: self._sandbox_answers() and self.healthy(), "the sandbox and Airflow to answer", START_SECONDS)
+
+    def close(self) -> None:
+        """End every process of this stack, whatever became of its parents."""
+        self._client.close()
+        for service in self.services.values():
+            if service.alive:
+                os.kill(service.pid, signal.SIGTERM)
+        for service in self.services.values():
+            service.stop()
+        sweep(self.mark)
+
+    def start_service(self, name: str) -> None:
+        """Start one process that was stopped or killed."""
+        self.services[name].start()
+
+    def stop(self, name: str) -> None:
+        """End one process politely."""
+        self.services[name].stop()
+
+    def kill(self, name: str) -> None:
+        """End one process and its children as a power cut would."""
+        self.services[name].kill()
+
+    def restart(self, name: str) -> None:
+        """Kill one process and start it again; does not wait until it is healthy."""
+        self.kill(name)
+        self.start_service(name)
+
+    def running(self) -> int:
+        """How many processes of this stack live, tasks included."""
+        return len(list(marked(self.mark)))
+
+    # Asking
+
+    def airflow(self, *command: str) -> str:
+        """What `airflow ...` prints; StackError with its last lines if it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *command], env=self.env, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            last = "\n".join((done.stderr or done.stdout).splitlines()[-15:])
+            raise StackError(f"`airflow {' '.join(command)}` failed with exit code {done.returncode}:\n{last}")
+        return done.stdout
+
+    def api(self, method: str, path: str, json: Any = None, **params: Any) -> Any:
+        """Airflow's public API below /api/v2; ApiError with Airflow's own words otherwise."""
+        url = f"{self.base_url}/api/v2{path}"
+        for fresh in (False, True):
+            headers = {"Authorization": f"Bearer {self._login(fresh=fresh)}"}
+            answer = self._client.request(method, url, json=json, params=params, headers=headers)
+            if answer.status_code != 401:
+                break
+        return _content(answer, f"{method} {path}")
+
+    def sandbox(self, method: str, path: str, json: Any = None, **params: Any) -> Any:
+        """The sandbox's control endpoints, e.g. `/fenergo/state`."""
+        answer = self._client.request(method, f"{self.sandbox_url}/_sandbox{path}", json=json, params=params, timeout=120)
+        return _content(answer, f"{method} /_sandbox{path}")
+
+    def healthy(self) -> bool:
+        """True once Airflow's database, scheduler, triggerer and DAG processor all report that they live."""
+        try:
+            health = self._client.get(f"{self.base_url}/api/v2/monitor/health").json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        return all((health.get(part) or {}).get("status") == "healthy" for part in COMPONENTS)
+
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float, every: float = 0.5) -> Any:
+        """The first true value of the condition. StackError if a process dies meanwhile or the time is up."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            self._complain_about_the_dead(what)
+            if time.monotonic() > deadline:
+                raise StackError(f"Waited {seconds:.0f} s for {what}, in vain. The logs are in {self.home / 'logs'}.")
+            time.sleep(every)
+        return value
+
+    # Making
+
+    def _service(self, name: str, *command: str) -> Service:
+        env = {**self.env, MARK: self.mark}
+        return Service(name, command, env, self.home / "logs" / f"{name}.log", ROOT)
+
+    def _sandbox_options(self, port: int, speed: float) -> list[str]:
+        return ["--host", "127.0.0.1", "--port", str(port), "--data", str(self.home / "sandbox"), "--speed", f"{speed:g}"]
+
+    def _options(self, name: str) -> list[str]:
+        # Logs are read from this disk; serving them would open ports beyond loopback.
+        host, port = self.base_url.removeprefix("http://").split(":")
+        known = {
+            "api-server": ["--host", host, "--port", port, "--workers", "1"],
+            "scheduler": ["--skip-serve-logs"],
+            "triggerer": ["--skip-serve-logs"],
+        }
+        return known.get(name, [])
+
+    def _use_wal(self) -> None:
+        """Readers and writers of Airflow's SQLite file stop blocking each other; the mode is kept in the file."""
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            database.execute("PRAGMA journal_mode=WAL")
+
+    # Watching
+
+    def _login(self, *, fresh: bool) -> str:
+        if fresh or not self._token:
+            known = {"username": USER, "password": self.password}
+            answer = self._client.post(f"{self.base_url}/auth/token", json=known)
+            self._token = _content(answer, "POST /auth/token")["access_token"]
+        return self._token
+
+    def _sandbox_answers(self) -> bool:
+        try:
+            return self._client.get(f"{self.sandbox_url}/_sandbox/requests", params={"limit": 1}).status_code < 500
+        except httpx.HTTPError:
+            return False
+
+    def _complain_about_the_dead(self, what: str) -> None:
+        for service in self.services.values():
+            if service.exit_code is not None:
+                last = "\n".join(f"    {line}" for line in service.last_lines())
+                raise StackError(
+                    f"{service.name} ended with exit code {service.exit_code} while waiting for {what}. "
+                    f"The end of {service.log}:\n{last}"
+                )
+
+
+def leftovers(home: Path) -> str:
+    """The mark of a stack that was started in this home and still has processes; empty if there is none."""
+    try:
+        mark = str(json.loads((home / "stack.json").read_text(encoding="utf-8"))["mark"])
+    except (OSError, ValueError, KeyError):
+        return ""
+    return mark if any(marked(mark)) else ""
+
+
+def _content(answer: httpx.Response, what: str) -> Any:
+    if answer.is_error:
+        raise ApiError(answer.status_code, f"{what} was answered with {answer.status_code}: {answer.text[:500]}")
+    return answer.json() if answer.content else None
