@@ -1,0 +1,1 @@
+"""How the ledger's own database came to look as it does (Alembic); never Airflow's."""

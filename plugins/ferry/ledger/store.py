@@ -1,0 +1,321 @@
+"""LedgerStore: append, read, admit, intend. What must hold between several writers is held by the database's own constraints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text
+
+from ferry.core.errors import LedgerConflict, LedgerError
+from ferry.core.model import Attempt
+from ferry.ledger import audit, listing
+from ferry.ledger.admission import Admission, IsLive, Request, decide
+from ferry.ledger.audit import Fault
+from ferry.ledger.database import Database
+from ferry.ledger.entries import (
+    ADMIT,
+    GENESIS,
+    START,
+    AttemptStanding,
+    Draft,
+    Entry,
+    Intent,
+    Kind,
+    LedgerFull,
+    NotHolder,
+    Origin,
+    Standing,
+    Verdict,
+    fold,
+)
+from ferry.ledger.listing import BatchRow
+from ferry.ledger.schema import LEDGER, from_row, to_row
+
+TRIES = 50
+"""How often a decision is taken anew because another writer was first; each time one of them has got on."""
+
+
+class LedgerStore:
+    """The ledger in its database: `sqlite:////path`, a plain path, or `postgresql://...`. Cheap to make, safe to share."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+
+    def __repr__(self) -> str:
+        return f"LedgerStore({self.database.name})"
+
+    def migrate(self) -> None:
+        """Prepare the database; quick if it is prepared already, safe if several processes do it at once."""
+        self.database.migrate()
+
+    # Reading
+
+    def of_batch(self, vendor: str, environment: str, batch_id: str) -> list[Entry]:
+        """Every entry of one batch, oldest first."""
+        with self.database.reading() as connection:
+            return _entries(connection, (vendor, environment, batch_id))
+
+    def standing(self, vendor: str, environment: str, batch_id: str) -> Standing:
+        """How one batch stands; without attempts if nobody has tried it."""
+        entries = self.of_batch(vendor, environment, batch_id)
+        return fold(entries) if entries else Standing(vendor, environment, batch_id)
+
+    def attempt(self, attempt: Attempt) -> AttemptStanding:
+        """How one attempt stands; LedgerError if it was never opened."""
+        with self.database.reading() as connection:
+            return _attempt(_entries(connection, _batch(attempt)), attempt)
+
+    def batches(
+        self,
+        vendor: str | None = None,
+        environment: str | None = None,
+        *,
+        verdict: Verdict | Literal["none"] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[BatchRow]:
+        """One row for each batch, the most recently touched first; `verdict` is that of its newest attempt."""
+        with self.database.reading() as connection:
+            return listing.batches(connection, vendor, environment, verdict=verdict, limit=limit, offset=offset)
+
+    def vendors(self) -> list[str]:
+        """The vendors the ledger knows of."""
+        with self.database.reading() as connection:
+            return list(connection.scalars(select(LEDGER.c.vendor).distinct().order_by(LEDGER.c.vendor)))
+
+    def live(self, vendor: str, environment: str) -> list[AttemptStanding]:
+        """The attempts whose vendor runs must be counted as live."""
+        with self.database.reading() as connection:
+            return _live(connection, vendor, environment)
+
+    def verify(
+        self,
+        vendor: str | None = None,
+        environment: str | None = None,
+        batch_id: str | None = None,
+        *,
+        evidence: Callable[[Entry], str] | None = None,
+    ) -> list[Fault]:
+        """Everything that is wrong with the chains (and, if `evidence` checks an entry's file, with the files); empty is good."""
+        with self.database.reading() as connection:
+            return list(audit.faults(connection, (vendor, environment, batch_id), evidence))
+
+    # Writing
+
+    def append(self, draft: Draft, *, after: int | None = None) -> Entry:
+        """Add one fact. With `after`, only if that is still the batch's newest number; LedgerConflict if somebody was first."""
+        with self.database.writing() as connection:
+            self._lock(connection, *_batch(draft.attempt))
+            return _append(connection, [draft], after)[0]
+
+    def settle(self, attempt: Attempt, verdict: Verdict, origin: Origin, **facts: Any) -> Entry:
+        """Write the verdict on an attempt; `facts` are a draft's other fields, `counts` above all."""
+        return self.append(
+            Draft(attempt=attempt, step="settle_batch", kind=Kind.VERDICT, verdict=verdict, origin=origin, **facts)
+        )
+
+    def admit(
+        self,
+        vendor: str,
+        environment: str,
+        batch_id: str,
+        input_hash: str,
+        origin: Origin,
+        *,
+        is_live: IsLive,
+        force: bool = False,
+    ) -> Admission:
+        """Whether this DAG run may work on the batch, and on which attempt; decided anew whenever another writer was first.
+
+        `is_live` is asked outside any transaction. `force` opens a new attempt whatever the last says, once for each DAG run,
+        and never while another live DAG run holds the batch.
+        """
+        request = Request(input_hash, origin, force)
+        for _ in range(TRIES):
+            standing = self.standing(vendor, environment, batch_id)
+            decision = decide(standing, request, is_live)
+            if not decision.drafts:
+                return decision.admission
+            try:
+                with self.database.writing() as connection:
+                    self._lock(connection, vendor, environment, batch_id)
+                    _append(connection, decision.drafts, standing.seq)
+            except LedgerConflict:
+                continue
+            return decision.admission
+        raise LedgerConflict(
+            f"{vendor} batch {batch_id}: {TRIES} times another writer was first while {origin} asked for it. "
+            "Look at the batch's ledger page for who keeps writing, then try again."
+        )
+
+    def intend(
+        self,
+        attempt: Attempt,
+        step: str,
+        *,
+        origin: Origin,
+        key: str = "",
+        ref: str = "",
+        data: dict[str, Any] | None = None,
+        max_live: int | None = None,
+    ) -> Intent:
+        """Remember that this step is about to be sent. Only the caller that gets a fresh intent may send.
+
+        Only the DAG run that holds the attempt gets one (NotHolder). With `max_live`, at most so many attempts of the
+        environment may have a live vendor run (LedgerFull names those that do).
+        """
+        with self.database.writing() as connection:
+            if max_live is not None:
+                self._lock(connection, attempt.vendor, attempt.environment)
+            self._lock(connection, *_batch(attempt))
+            chain = _entries(connection, _batch(attempt), _matters_to(attempt, step, key))
+            standing = _attempt(chain, attempt)
+            known = standing.intents.get((step, key))
+            if known is not None:
+                return Intent(known, fresh=False, result=standing.results.get((step, key)))
+            _check_holder(fold(chain), standing, step, origin)
+            if max_live is not None and not _has_place(connection, attempt):
+                _check_places(_live(connection, attempt.vendor, attempt.environment), attempt, max_live)
+            draft = Draft(attempt=attempt, step=step, kind=Kind.INTENT, key=key, ref=ref, data=data or {}, origin=origin)
+            return Intent(_append(connection, [draft], None)[0], fresh=True)
+
+    def _lock(self, connection: Connection, *names: str) -> None:
+        """Make writers of one batch (or environment) wait for each other until the transaction ends; SQLite does it by itself."""
+        if self.database.is_postgres:
+            digest = hashlib.sha256("\0".join(("ferry", *names)).encode()).digest()
+            number = int.from_bytes(digest[:8], signed=True)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
+Batch = tuple[str, str, str]
+
+
+def _batch(attempt: Attempt) -> Batch:
+    return attempt.vendor, attempt.environment, attempt.batch_id
+
+
+def _of(batch: Batch) -> ColumnElement[bool]:
+    vendor, environment, batch_id = batch
+    return and_(LEDGER.c.vendor == vendor, LEDGER.c.environment == environment, LEDGER.c.batch_id == batch_id)
+
+
+def _matters_to(attempt: Attempt, step: str, key: str) -> ColumnElement[bool]:
+    """The entries that decide on one intent; a batch of thousands of parts is not read whole for each of them."""
+    mine = and_(LEDGER.c.attempt == attempt.number, LEDGER.c.step == step, LEDGER.c.key == key)
+    return or_(mine, LEDGER.c.step == ADMIT, LEDGER.c.kind == Kind.VERDICT.value)
+
+
+def _has_place(connection: Connection, attempt: Attempt) -> bool:
+    """True if a part of the attempt was started and nobody has judged it: its place is taken already."""
+    mine = and_(_of(_batch(attempt)), LEDGER.c.attempt == attempt.number)
+    started = select(LEDGER.c.seq).where(mine, LEDGER.c.kind == Kind.INTENT.value, LEDGER.c.step == START)
+    judged = select(LEDGER.c.seq).where(mine, LEDGER.c.kind == Kind.VERDICT.value)
+    return bool(connection.scalar(select(and_(started.exists(), ~judged.exists()))))
+
+
+def _entries(connection: Connection, batch: Batch, which: ColumnElement[bool] | None = None) -> list[Entry]:
+    query = select(LEDGER).where(_of(batch)).order_by(LEDGER.c.seq)
+    rows = connection.execute(query if which is None else query.where(which)).mappings().all()
+    try:
+        return [from_row({str(name): value for name, value in row.items()}) for row in rows]
+    except (ValueError, KeyError, TypeError):
+        raise LedgerError(
+            f"the ledger of {batch[0]} batch {batch[2]} holds a row that is no entry: somebody changed it by hand. "
+            "Run `make verify`, which names the row; nothing is sent for this batch until it is put right from a backup."
+        ) from None
+
+
+def _attempt(chain: list[Entry], attempt: Attempt) -> AttemptStanding:
+    mine = tuple(entry for entry in chain if entry.attempt == attempt)
+    if not mine:
+        raise LedgerError(
+            f"{attempt} was never opened in the ledger: `{ADMIT}` comes first. Nothing was sent.", attempt=attempt.key
+        )
+    return AttemptStanding(mine)
+
+
+def _append(connection: Connection, drafts: Iterable[Draft], after: int | None) -> list[Entry]:
+    written: list[Entry] = []
+    for draft in drafts:
+        batch = _of(_batch(draft.attempt))
+        last = connection.execute(
+            select(LEDGER.c.seq, LEDGER.c.entry_hash).where(batch).order_by(LEDGER.c.seq.desc()).limit(1)
+        ).one_or_none()
+        seq, head = (last.seq, last.entry_hash) if last else (0, GENESIS)
+        if after is not None and not written and seq != after:
+            raise LedgerConflict(f"{draft.attempt}: expected entry {after} to be the newest and found {seq}. Read it again.")
+        whole = _with_input(connection, draft).cleaned()
+        entry = Entry.seal(whole, seq=seq + 1, at=datetime.now(UTC), prev_hash=head)
+        connection.execute(insert(LEDGER).values(to_row(entry)))
+        written.append(entry)
+    return written
+
+
+def _with_input(connection: Connection, draft: Draft) -> Draft:
+    """The draft with its attempt's input hash: an attempt is about one input, and its opening says which."""
+    if draft.step == ADMIT and draft.kind is Kind.INTENT:
+        return draft
+    opening = and_(LEDGER.c.attempt == draft.attempt.number, LEDGER.c.kind == Kind.INTENT.value, LEDGER.c.step == ADMIT)
+    known = connection.scalar(select(LEDGER.c.input_hash).where(_of(_batch(draft.attempt)), opening))
+    if known is None:
+        raise LedgerError(f"{draft.attempt} was never opened in the ledger: `{ADMIT}` comes first.", attempt=draft.attempt.key)
+    if draft.input_hash not in {"", known}:
+        raise LedgerError(
+            f"{draft.attempt} was opened for the input {known[:12]}… and `{draft.step}` speaks of {draft.input_hash[:12]}…: "
+            "the files changed on the way. Trigger the batch again: a new input is a new attempt.",
+            attempt=draft.attempt.key,
+        )
+    return replace(draft, input_hash=known)
+
+
+def _check_holder(batch: Standing, standing: AttemptStanding, step: str, origin: Origin) -> None:
+    """A DAG run that was thought dead may still move; what it held has gone to another, so it must not send."""
+    newest = batch.last is not None and batch.last.attempt == standing.attempt
+    if newest and standing.is_open and standing.holder.same_run(origin):
+        return
+    why = (
+        f"it is held by {standing.holder}"
+        if newest and standing.is_open
+        else f"it is {standing.verdict or 'no longer the newest'}"
+    )
+    raise NotHolder(
+        f"{standing.attempt}: {origin} may not send `{step}`, because {why}. Nothing was sent; "
+        "trigger the batch again if it is not balanced.",
+        attempt=standing.attempt.key,
+    )
+
+
+def _check_places(live: list[AttemptStanding], attempt: Attempt, max_live: int) -> None:
+    if len(live) < max_live:
+        return
+    holders = ", ".join(f"{s.attempt.batch_id} attempt {s.attempt.number} ({s.ref or 'ref not known'})" for s in live)
+    raise LedgerFull(
+        f"{attempt} must wait: {len(live)} of at most {max_live} vendor runs are live at {attempt.environment}: {holders}. "
+        "It is asked again until one of them ends; the connection's max_live_runs says how many there may be.",
+        attempt=attempt.key,
+        holders=[s.attempt.key for s in live],
+    )
+
+
+def _live(connection: Connection, vendor: str, environment: str) -> list[AttemptStanding]:
+    start, closing = LEDGER.alias(), LEDGER.alias()
+    closed = select(closing.c.seq).where(
+        and_(*(closing.c[name] == start.c[name] for name in ("vendor", "environment", "batch_id", "attempt"))),
+        and_(closing.c.kind == Kind.VERDICT.value, closing.c.verdict.in_([v.value for v in Verdict if v.closes])),
+    )
+    started = (
+        select(start.c.batch_id, start.c.attempt)
+        .where(
+            start.c.vendor == vendor, start.c.environment == environment, start.c.kind == Kind.INTENT.value, start.c.step == START
+        )
+        .where(~closed.exists())
+        .distinct()
+        .order_by(start.c.batch_id, start.c.attempt)
+    )
+    found = connection.execute(started).all()
+    standings = (_attempt(_entries(connection, (vendor, environment, b)), Attempt(vendor, environment, b, n)) for b, n in found)
+    return [standing for standing in standings if standing.holds_place]

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from ferry.core.errors import LedgerConflict, LedgerError
+from ferry.core.model import Attempt, RunState
+from ferry.ledger import database, schema
+from ferry.ledger.entries import Draft, Kind, LedgerFull, NotHolder, Origin, Verdict
+from ferry.ledger.store import LedgerStore
+
+BATCH = ("fenergo", "api.example.com", "clients-1")
+FIRST = Attempt(*BATCH, 1)
+ANNA = Origin("migrate_fenergo", "clients-1.1", "start_run", 2, "anna")
+
+
+def look(word: str = "Processing", **facts: Any) -> Draft:
+    return Draft(attempt=FIRST, step="await_run", kind=Kind.LOOK, origin=ANNA, word=word, **facts)
+
+
+@pytest.fixture
+def opened(store: LedgerStore) -> LedgerStore:
+    store.admit(*BATCH, "a" * 64, ANNA, is_live=lambda _: True)
+    return store
+
+
+def test_an_entry_comes_back_as_it_was_written(opened):
+    written = opened.append(
+        look(state=RunState.RUNNING, counts={"done": 3}, ref="r-1", key="clients", data={"a": [1, 2.5, None]}, note="ü – 好")
+    )
+    assert opened.of_batch(*BATCH)[-1] == written
+    assert (written.seq, written.input_hash, written.prev_hash) == (2, "a" * 64, opened.of_batch(*BATCH)[0].entry_hash)
+
+
+def test_what_a_database_or_json_cannot_hold_never_loses_an_entry(opened):
+    odd = look("Fa\0il\ud800ed", data={"nan": float("nan"), 1: {2}, "path": Path("/x")}, counts={"n": True})
+    written = opened.append(odd)
+    assert opened.of_batch(*BATCH)[-1] == written
+    assert written.word == "Fa\ufffdil?ed"
+    assert written.data == {"nan": "nan", "1": [2], "path": "/x"}
+
+
+def test_secrets_are_hidden_before_they_are_stored(opened):
+    note = "see https://blob.example/f.csv?X-Amz-Signature=abc123 with Bearer abcdefghijkl"
+    entry = opened.append(look(note, note=note, data={"otp": "123456", "deep": [{"access_token": "zzz"}]}))
+    stored = str(entry.to_json())
+    assert all(secret not in stored for secret in ("abc123", "abcdefghijkl", "123456", "zzz"))
+
+
+def test_whoever_expects_an_older_ledger_is_told(opened):
+    opened.append(look())
+    with pytest.raises(LedgerConflict, match="expected entry 1 to be the newest and found 2"):
+        opened.append(look(), after=1)
+
+
+def test_an_attempt_that_nobody_opened_takes_no_entries(store):
+    with pytest.raises(LedgerError, match="never opened"):
+        store.append(look())
+    with pytest.raises(LedgerError, match="never opened"):
+        store.attempt(FIRST)
+
+
+def test_an_entry_about_another_input_is_refused(opened):
+    with pytest.raises(LedgerError, match="the files changed on the way"):
+        opened.append(look(input_hash="b" * 64))
+
+
+def test_the_database_itself_refuses_to_change_or_delete(opened):
+    truncate = ["TRUNCATE ferry_ledger"] if opened.database.is_postgres else []
+    for statement in ["UPDATE ferry_ledger SET word = 'x'", "DELETE FROM ferry_ledger", *truncate]:
+        with pytest.raises(LedgerConflict, match="append-only"), opened.database.writing() as connection:
+            connection.execute(text(statement))
+
+
+def test_the_database_itself_refuses_an_entry_out_of_its_place(opened):
+    row = schema.to_row(opened.append(look()))
+    for wrong in ({"seq": 9}, {"seq": 3, "prev_hash": "f" * 64}, {"seq": 0}):
+        with pytest.raises(LedgerConflict), opened.database.writing() as connection:
+            connection.execute(schema.LEDGER.insert().values(row | {"entry_hash": "e" * 64} | wrong))
+
+
+@pytest.mark.parametrize("index", ["one_opening", "one_intent"])
+def test_the_database_itself_refuses_a_second_opening_and_a_second_intent(opened, index):
+    entry = opened.intend(FIRST, "start_run", origin=ANNA).entry if index == "one_intent" else opened.of_batch(*BATCH)[0]
+    newest = opened.of_batch(*BATCH)[-1]
+    row = schema.to_row(entry) | {"seq": newest.seq + 1, "prev_hash": newest.entry_hash, "entry_hash": "e" * 64}
+    with pytest.raises(LedgerConflict), opened.database.writing() as connection:
+        connection.execute(schema.LEDGER.insert().values(row))
+    with pytest.raises(LedgerConflict):
+        opened.append(Draft(attempt=FIRST, step=entry.step, kind=Kind.INTENT, origin=ANNA))
+
+
+def test_only_the_first_intent_is_fresh(opened):
+    first = opened.intend(FIRST, "start_run", origin=ANNA, ref="r-1", data={"files": 2})
+    again = opened.intend(FIRST, "start_run", origin=ANNA)
+    assert (first.fresh, first.is_ambiguous, first.entry.data) == (True, False, {"files": 2})
+    assert (again.fresh, again.is_ambiguous, again.entry) == (False, True, first.entry)
+    other_part = opened.intend(FIRST, "start_run", origin=ANNA, key="products")
+    assert other_part.fresh
+
+
+def test_a_task_that_died_after_sending_finds_its_intent_and_later_the_result(opened):
+    opened.intend(FIRST, "start_run", origin=ANNA)
+    reborn = LedgerStore(opened.database.url.render_as_string(hide_password=False))
+    assert reborn.intend(FIRST, "start_run", origin=ANNA).is_ambiguous
+    assert reborn.attempt(FIRST).started
+    assert not reborn.attempt(FIRST).start_known
+    found = reborn.append(
+        Draft(attempt=FIRST, step="start_run", kind=Kind.ADOPTED, origin=ANNA, ref="r-7", state=RunState.RUNNING)
+    )
+    assert reborn.intend(FIRST, "start_run", origin=ANNA).result == found
+    assert (reborn.attempt(FIRST).start_known, reborn.attempt(FIRST).ref) == (True, "r-7")
+
+
+def test_a_dag_run_that_lost_the_attempt_can_send_nothing_any_more(opened):
+    opened.admit(*BATCH, "a" * 64, Origin("migrate_fenergo", "second"), is_live=lambda _: False)
+    with pytest.raises(NotHolder, match="held by DAG run second"):
+        opened.intend(FIRST, "start_run", origin=ANNA)
+    opened.settle(FIRST, Verdict.ABANDONED, ANNA)
+    with pytest.raises(NotHolder, match="it is abandoned"):
+        opened.intend(FIRST, "start_run", origin=Origin("migrate_fenergo", "second"))
+
+
+def start(store: LedgerStore, batch_id: str, max_live: int = 1) -> Attempt:
+    origin = Origin("migrate_fenergo", batch_id)
+    attempt = store.admit("fenergo", "api.example.com", batch_id, "a" * 64, origin, is_live=lambda _: True).attempt
+    assert store.intend(attempt, "start_run", origin=origin, max_live=max_live).fresh
+    return attempt
+
+
+def test_a_full_environment_makes_the_next_one_wait_and_names_who_is_live(store):
+    first = start(store, "one")
+    with pytest.raises(LedgerFull, match="1 of at most 1 vendor runs are live at api.example.com: one attempt 1") as full:
+        start(store, "two")
+    assert full.value.retry_later
+    assert full.value.facts["holders"] == [first.key]
+    store.append(Draft(attempt=first, step="await_run", kind=Kind.LOOK, origin=ANNA, state=RunState.FAILED_CLEAN))
+    start(store, "two")
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_place_is_free_again_once_its_attempt_is_closed(store, verdict):
+    store.settle(start(store, "one"), verdict, ANNA)
+    if verdict.closes:
+        start(store, "two")
+    else:
+        with pytest.raises(LedgerFull):
+            start(store, "two")
+
+
+def test_the_parts_of_one_attempt_take_one_place(store):
+    attempt = start(store, "one")
+    origin = Origin("migrate_fenergo", "one")
+    assert store.intend(attempt, "start_run", key="part-2", origin=origin, max_live=1).fresh
+    for key in ("", "part-2"):
+        store.append(Draft(attempt=attempt, step="start_run", kind=Kind.RESULT, key=key, origin=origin))
+    with pytest.raises(LedgerFull):
+        start(store, "two")
+
+
+def test_another_environment_has_its_own_places(store):
+    start(store, "one")
+    origin = Origin("migrate_fenergo", "x")
+    attempt = store.admit("fenergo", "other.example.com", "one", "a" * 64, origin, is_live=lambda _: True).attempt
+    assert store.intend(attempt, "start_run", origin=origin, max_live=1).fresh
+
+
+def test_batches_are_listed_newest_first_with_the_verdict_of_their_newest_attempt(store):
+    for batch_id in ("one", "two", "three"):
+        start(store, batch_id, max_live=9)
+    store.settle(Attempt("fenergo", "api.example.com", "one", 1), Verdict.BALANCED, ANNA, counts={"sent": 5, "accepted": 5})
+    store.settle(Attempt("fenergo", "api.example.com", "two", 1), Verdict.REFUSED, ANNA)
+    again = store.admit("fenergo", "api.example.com", "two", "b" * 64, ANNA, is_live=lambda _: False).attempt
+    rows = store.batches()
+    assert [(row.batch_id, row.attempts, row.verdict) for row in rows] == [
+        ("two", 2, None),
+        ("one", 1, Verdict.BALANCED),
+        ("three", 1, None),
+    ]
+    assert (rows[0].attempt, rows[0].input_hash, rows[0].entries) == (again, "b" * 64, 4)
+    assert (rows[1].counts.sent, rows[1].is_open) == (5, False)
+    assert [row.batch_id for row in store.batches(verdict="none")] == ["two", "three"]
+    assert [row.batch_id for row in store.batches("fenergo", verdict=Verdict.BALANCED)] == ["one"]
+    assert [row.batch_id for row in store.batches(limit=1, offset=1)] == ["one"]
+    assert store.batches("domo") == []
+    assert store.vendors() == ["fenergo"]
+
+
+def test_a_new_database_is_prepared_once_and_left_alone_afterwards(empty_url):
+    store = LedgerStore(empty_url)
+    with pytest.raises(LedgerError, match="could not be read"):
+        store.batches()
+    store.migrate()
+    store.migrate()
+    assert store.batches() == []
+    with store.database.reading() as connection:
+        columns = {column["name"] for column in inspect(connection).get_columns("ferry_ledger")}
+    assert columns == set(schema.LEDGER.c.keys())
+    store.database.engine.dispose()
+
+
+def test_the_code_is_written_for_the_newest_migration():
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+
+
+def test_a_database_of_a_newer_ferry_is_left_alone(store):
+    with store.database.writing() as connection:
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(LedgerError, match="a newer Ferry has used it"):
+        store.migrate()
+
+
+def test_an_intent_on_sqlite_survives_a_power_cut(sqlite_store):
+    with sqlite_store.database.writing() as connection:
+        assert connection.scalar(text("PRAGMA synchronous")) == 2
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 30_000
+
+
+def test_a_busy_ledger_says_so(sqlite_store, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0)
+    other = sqlite3.connect(sqlite_store.database.url.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerError, match="locked.*Other writers kept it busy"):
+        sqlite_store.admit(*BATCH, "a" * 64, ANNA, is_live=lambda _: True)
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://u:hunter2@h/db", "cannot live in 'mysql'"),
+        ("sqlite://", "cannot live in 'sqlite'"),
+        ("postgresql+asyncpg://u:hunter2@h/db", "cannot live in"),
+        ("://hunter2", "no database URL"),
+        ("postgresql://u:hunter2@127.0.0.1:1/db", "Check that the database is up"),
+        ("sqlite:////proc/nowhere/ledger.db", "Check the folder"),
+    ],
+)
+def test_a_ledger_that_cannot_be_reached_says_what_to_do_and_no_password(url, message):
+    with pytest.raises(LedgerError, match=message) as trouble:
+        LedgerStore(url).migrate()
+    assert "hunter2" not in str(trouble.value)
+    assert trouble.value.__cause__ is None
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_every_way_to_say_postgresql_gets_the_installed_driver(scheme):
+    assert database.parse(f"{scheme}://u@h/db").drivername == "postgresql+psycopg2"
+
+
+def test_sixteen_processes_prepare_one_database_together(empty_url, crew):
+    assert crew.all_do("migrate", url=empty_url) == ["migrated"] * 16
+
+
+def test_eight_processes_append_without_losing_or_doubling_one(opened, crew):
+    numbers = crew.all_do("append", members=8, url=url_of(opened), attempt=FIRST.key, times=50)
+    assert sorted(sum(numbers, [])) == list(range(2, 402))
+    assert len(opened.of_batch(*BATCH)) == 401
+    assert opened.verify() == []
+
+
+def test_one_of_sixteen_dag_runs_is_admitted(store, crew):
+    answers = crew.all_do("admit", url=url_of(store), vendor="domo", environment="d.example.com", batch_id="b")
+    assert sorted(kind for kind, _ in answers) == ["held"] * 15 + ["opened"]
+    assert {number for _, number in answers} == {1}
+
+
+def test_one_of_sixteen_tries_may_start(opened, crew):
+    assert (
+        sorted(crew.all_do("intend", url=url_of(opened), attempt=FIRST.key, dag_id=ANNA.dag_id, run_id=ANNA.run_id)) == ONE_OF_16
+    )
+
+
+def test_sixteen_processes_never_have_more_live_runs_than_allowed(store, crew):
+    def own(number: int) -> str:
+        return Attempt("dmm", "d.example.com", f"batch-{number}", 1).key
+
+    seen = sum(crew.all_do("start", url=url_of(store), attempt=own, max_live=3, rounds=40), [])
+    assert seen
+    assert max(seen) <= 3
+    assert store.live("dmm", "d.example.com") == []
+
+
+ONE_OF_16 = [False] * 15 + [True]
+
+
+def url_of(store: LedgerStore) -> str:
+    return store.database.url.render_as_string(hide_password=False)
