@@ -1,0 +1,58 @@
+"""What a fresh stack needs before batches can move: DAGs known and awake, pools, and the vendors' sandboxes set up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ferry.vendors import all_vendors
+from scripts.rehearsal import DemoBatch, rehearsal
+from scripts.stack import ApiError, Stack, StackError
+
+DISPATCH = "dispatch_batches"
+
+
+def prepare(stack: Stack, root: Path, batches: list[DemoBatch], *, pause: bool) -> None:
+    """Everything a person would do once after installing; `pause` leaves the DAGs asleep."""
+    for vendor in {batch.vendor for batch in batches}:
+        set_sandbox(stack, root, vendor)
+    for batch in batches:
+        for record in batch.hand_made():
+            stack.sandbox("POST", f"/{batch.vendor}/records", record)
+    make_pools(stack)
+    wait_for_dags(stack, {DISPATCH, *(vendor.dag_id for vendor in all_vendors().values())})
+    if not pause:
+        stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%", tags=["ferry"])
+
+
+def set_sandbox(stack: Stack, root: Path, vendor: str) -> None:
+    """The vendor's switches as its rehearsal.yaml wants them."""
+    if wanted := dict(rehearsal(root, vendor).switches):
+        stack.sandbox("PUT", f"/{vendor}/switches", wanted)
+
+
+def make_pools(stack: Stack) -> None:
+    """One pool per vendor, of the size its card asks for."""
+    for vendor in all_vendors().values():
+        pool = {
+            "name": vendor.pool,
+            "slots": vendor.pool_slots,
+            "include_deferred": False,
+            "description": f"Calls to {vendor.title}",
+        }
+        try:
+            stack.api("POST", "/pools", pool)
+        except ApiError as error:
+            if error.status != 409:  # it exists
+                raise
+
+
+def wait_for_dags(stack: Stack, wanted: set[str]) -> None:
+    """Return once Airflow knows the DAGs; StackError with the import error if a file does not load."""
+
+    def known() -> bool:
+        if errors := stack.api("GET", "/importErrors")["import_errors"]:
+            told = "\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors)
+            raise StackError(f"Airflow cannot load a DAG file.\n{told}")
+        return wanted <= {dag["dag_id"] for dag in stack.api("GET", "/dags", limit=100)["dags"]}
+
+    stack.wait_for(known, f"Airflow to know the DAGs {', '.join(sorted(wanted))}", 90)
