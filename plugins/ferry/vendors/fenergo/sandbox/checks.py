@@ -47,6 +47,13 @@ Check = Callable[[str], Complaint]
 
 def lines_of(path: Path, table: Table, *, require_quotes: bool) -> Iterator[Line]:
     """The rows of a file, read in constant memory. A header nobody can use gives one line, number 0, and no rows."""
+    with path.open("rb") as raw:
+        first = raw.readline()
+    try:
+        first.decode()
+    except UnicodeDecodeError:
+        yield Line(0, "", {}, [Wrong(0, "", "", "", "", "INVALID_ENCODING", "The header is not UTF-8")])
+        return
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, strict=True, quoting=csv.QUOTE_NONNUMERIC if require_quotes else csv.QUOTE_MINIMAL)
         header, wrong = _header(reader, table)
@@ -59,9 +66,6 @@ def lines_of(path: Path, table: Table, *, require_quotes: bool) -> Iterator[Line
 def _header(reader: Iterator[list[str]], table: Table) -> tuple[list[str], list[Wrong]]:
     try:
         cells = next(reader, [])
-        "".join(cells).encode()
-    except UnicodeEncodeError:
-        return [], [Wrong(0, "", "", "", "", "INVALID_ENCODING", "The header is not UTF-8")]
     except (ValueError, TypeError, csv.Error):
         return [], [Wrong(0, "", "", "", "", "INVALID_QUOTING", "The header is not quoted CSV")]
     wrong = [
