@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """The object var/demo.json holds for the batch."""
-        flat = asdict(self)
-        return (
-            {name: flat[name] for name in ("vendor", "batch_id", "verdict", "attempts")}
-            | flat["counts"]
-            | {
-                "vendor_refs": self.vendor_refs,
-                "evidence": self.evidence,
-            }
-        )
+        before = {"vendor": self.vendor, "batch_id": self.batch_id, "verdict": self.verdict, "attempts": self.attempts}
+        return {**before, **self.counts.to_json(), "vendor_refs": self.vendor_refs, "evidence": self.evidence}
 
 
 def standing_of(ledger: LedgerStore, batch: DemoBatch) -> Standing | None:

@@ -1,0 +1,115 @@
+"""`make docs`: dags/README.md, generated from every DAG's own documentation, so that the two cannot differ."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.environment import ROOT, outer_environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+TARGET = ROOT / "dags" / "README.md"
+HEAD = """# The DAGs
+
+Written by `make docs` from the DAGs themselves. Change the docstring of a DAG file instead; `make check` fails if they differ.
+"""
+
+
+class BrokenDag(Exception):
+    """A DAG file does not load."""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with --check only say whether it is up to date."""
+    text = page(load(ROOT / "dags"))
+    if "--check" not in arguments:
+        TARGET.write_text(text, encoding="utf-8")
+        return 0
+    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
+        return 0
+    print("dags/README.md does not say what the DAGs say. Run `make docs` and commit the result.", file=sys.stderr)
+    return 1
+
+
+def load(folder: Path) -> list[DAG]:
+    """Every DAG below the folder, by id; BrokenDag with Airflow's own words if a file does not load."""
+    with tempfile.TemporaryDirectory(prefix="ferry-docs-") as home:
+        settle_in(home)
+        from airflow.dag_processing.dagbag import BundleDagBag  # noqa: PLC0415 (Airflow reads its settings when it is imported)
+
+        bag = BundleDagBag(str(folder), bundle_path=folder, bundle_name="dags-folder")
+        if bag.import_errors:
+            raise BrokenDag("\n".join(f"{name}: {text}" for name, text in bag.import_errors.items()))
+        return [bag.dags[name] for name in sorted(bag.dags)]
+
+
+def settle_in(home: str) -> None:
+    """Keep Airflow away from the settings and the database of the person's own Airflow."""
+    kept = outer_environment()
+    os.environ.clear()
+    os.environ |= kept | {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": f"{home}/plugins",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+
+
+def page(dags: list[DAG]) -> str:
+    """The whole page: a list, then each DAG with its facts, its parameters and its docs."""
+    index = "\n".join(f"- [`{dag.dag_id}`](#{dag.dag_id}): {title(dag)}" for dag in dags)
+    return "\n".join([HEAD, index, "", *(section(dag) for dag in dags)]).rstrip() + "\n"
+
+
+def title(dag: DAG) -> str:
+    """The first heading of a DAG's docs, or its id."""
+    lines = (dag.doc_md or "").strip().splitlines()
+    return lines[0].lstrip("# ").strip() if lines else dag.dag_id
+
+
+def section(dag: DAG) -> str:
+    """One DAG's part of the page."""
+    tags = ", ".join(f"`{tag}`" for tag in sorted(dag.tags))
+    facts = f"File `{Path(dag.fileloc).name}`, {schedule(dag)}, tags {tags}."
+    return "\n".join([f"## {dag.dag_id}", "", facts, "", *parameters(dag), deeper((dag.doc_md or "").strip()), ""])
+
+
+def schedule(dag: DAG) -> str:
+    """When the DAG runs, in words."""
+    cron = getattr(dag.timetable, "expression", None)
+    return f"runs on `{cron}` (UTC)" if cron else "runs when it is triggered"
+
+
+def parameters(dag: DAG) -> list[str]:
+    """The trigger form as a table; nothing for a DAG without parameters."""
+    if not dag.params:
+        return []
+    rows = [row(name, dag.params.get_param(name)) for name in dag.params]
+    return ["| parameter | default | what it does |", "|---|---|---|", *rows, ""]
+
+
+def row(name: str, param: Any) -> str:
+    """One line of that table."""
+    told = " ".join(str(param.description or param.schema.get("title") or "").split())
+    default = "" if param.value in (None, "") else f"`{param.value}`"
+    return f"| `{name}` | {default} | {told} |"
+
+
+def deeper(text: str) -> str:
+    """The docs with every heading two levels down, so that they stand below their DAG's."""
+    inside_code = False
+    lines = []
+    for line in text.splitlines():
+        inside_code ^= line.startswith("```")
+        lines.append(f"##{line}" if line.startswith("#") and not inside_code else line)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
