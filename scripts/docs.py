@@ -26,7 +26,11 @@ class BrokenDag(Exception):
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with --check only say whether it is up to date."""
-    text = page(load(ROOT / "dags"))
+    try:
+        text = page(load(ROOT / "dags"))
+    except BrokenDag as error:
+        print(f"A DAG file does not load, so nothing was written.\n{error}", file=sys.stderr)
+        return 1
     if "--check" not in arguments:
         TARGET.write_text(text, encoding="utf-8")
         return 0
