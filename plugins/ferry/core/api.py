@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from ferry.core.errors import (
     AnswerLost,
@@ -53,6 +53,26 @@ ONE_TRY = Patience(tries=1, seconds=0.0)
 """For the triggerer, whose polling loop is itself the retry."""
 
 
+def is_success(answer: httpx.Response) -> bool:
+    """The usual rule of which answers are usable."""
+    return bool(answer.is_success)
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How to take one answer."""
+
+    accept: Callable[[httpx.Response], bool] = is_success
+    """Admits answers that are no success but mean something to the caller."""
+    busy: frozenset[int] = BUSY
+    """Statuses by which the vendor turns a call away unhandled."""
+    save_to: Path | None = None
+    anonymous: bool = False
+
+
+Reply: TypeAlias = Exchange[httpx.Response]
+
+
 class VendorApi:
     """A vendor's verbs as exchanges. Subclasses add the verbs; nothing here opens a socket."""
 
@@ -70,44 +90,31 @@ class VendorApi:
         """The vendor's reason in an error answer, as one line; subclasses know their vendor's shapes."""
         return answer.reason_phrase
 
-    def _call(
-        self,
-        what: str,
-        method: str,
-        path: str,
-        *,
-        repeatable: bool,
-        save_to: Path | None = None,
-        accept: Callable[[httpx.Response], bool] = lambda answer: answer.is_success,
-        **parts: Any,
-    ) -> Exchange[httpx.Response]:
+    def _call(self, what: str, method: str, path: str, *, repeatable: bool, after: float = 0.0, **parts: Any) -> Reply:
         """Ask until there is a usable answer, or raise what the caller must do next.
 
-        Every caller says whether the call may be repeated: HTTP verbs do not know. `accept` admits answers that
-        are no success but mean something to the caller. `parts` are httpx's own (json, params, data, headers).
+        Every caller says whether the call may be repeated: HTTP verbs do not know. `after` is a pause before the first
+        request. Of `parts`, those of `How` say how to take the answer; the rest are httpx's own (json, params, data, headers).
         """
-        return (yield from self._ask(what, lambda: self._build(method, path, parts), repeatable, save_to, accept))
+        how = How(**{name: parts.pop(name) for name in How.__slots__ if name in parts})
+        return (yield from self._ask(what, lambda: self._build(method, path, parts), how, repeatable=repeatable, after=after))
 
     def _ask(
-        self,
-        what: str,
-        build: Callable[[], httpx.Request],
-        repeatable: bool,  # noqa: FBT001 (always passed on by keyword from `_call`)
-        save_to: Path | None,
-        accept: Callable[[httpx.Response], bool],
-        *,
-        anonymous: bool = False,
+        self, what: str, build: Callable[[], httpx.Request], how: How, *, repeatable: bool, after: float = 0.0
     ) -> Exchange[httpx.Response]:
-        failed, waited, pause = 0, 0.0, 0.0
+        failed, waited, pause = 0, 0.0, after
         while True:
+            request = build()
             try:
-                answer = yield Ask(build(), pause, anonymous=anonymous, save_to=save_to)
-            except (httpx.HTTPError, TransferBroken) as error:
-                trouble = self._no_answer(what, error, repeatable=repeatable)
+                answer = yield Ask(request, pause, anonymous=how.anonymous, save_to=how.save_to)
+            except VendorUnavailable as error:  # the credentials could not be had: the call itself was never sent
+                trouble: VendorError = error
+            except (httpx.RequestError, TransferBroken) as error:
+                trouble = self._no_answer(what, request, error, repeatable=repeatable)
             else:
-                if accept(answer):
+                if how.accept(answer):
                     return answer
-                trouble = self._bad_answer(what, answer, repeatable=repeatable)
+                trouble = self._bad_answer(what, answer, how, repeatable=repeatable)
             failed += 1
             pause = max(self.patience.pause(failed), float(trouble.facts.get("retry_after") or 0.0))
             waited += pause
@@ -117,9 +124,10 @@ class VendorApi:
     def _build(self, method: str, path: str, parts: Mapping[str, Any]) -> httpx.Request:
         return httpx.Request(method, path if "://" in path else f"{self.base_url}{path}", **parts)
 
-    def _no_answer(self, what: str, error: Exception, *, repeatable: bool) -> VendorError:
+    def _no_answer(self, what: str, request: httpx.Request, error: Exception, *, repeatable: bool) -> VendorError:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        if isinstance(error, NEVER_SENT):
+        elsewhere = isinstance(error, httpx.RequestError) and error.request.url != request.url  # the token's request, say
+        if elsewhere or isinstance(error, NEVER_SENT):
             return VendorUnavailable(
                 f"{self.vendor} could not be reached for {what} ({reason}); nothing was sent. "
                 "Check host and network of the connection; the step may be tried again."
@@ -131,11 +139,11 @@ class VendorApi:
             "It will not be sent again; the run is looked up instead."
         )
 
-    def _bad_answer(self, what: str, answer: httpx.Response, *, repeatable: bool) -> VendorError:
+    def _bad_answer(self, what: str, answer: httpx.Response, how: How, *, repeatable: bool) -> VendorError:
         status, reason = answer.status_code, self.explain(answer)
         said = f"{self.vendor} answered {what} with HTTP {status}" + (f": {reason}" if reason else "")
         facts: dict[str, Any] = {"status": status}
-        if status in BUSY or (repeatable and status in BROKEN):
+        if status in how.busy or (repeatable and status in BROKEN):
             facts["retry_after"] = retry_after(answer)
             return VendorUnavailable(f"{said}. The step may be tried again.", **facts)
         if status in BROKEN:

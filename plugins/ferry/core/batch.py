@@ -137,8 +137,11 @@ def read_batch(root: Folder, vendor: str, batch_id: str, section: type[Section])
     return batch
 
 
-def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]) -> tuple[Manifest, Section]:
-    """Manifest and vendor section from YAML text; BadInput with file, line and key otherwise."""
+def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section] | None) -> tuple[Manifest, Section]:
+    """Manifest and vendor section from YAML text; BadInput with file, line and key otherwise.
+
+    Without a section class only the common part is read, for those who know no vendor.
+    """
     where = f"{vendor}/{batch_id}/{MANIFEST}"
     try:
         lines, data = _Lines(), yaml.load(text, _StrictLoader)  # noqa: S506 (a SafeLoader that also refuses double keys)
@@ -153,7 +156,7 @@ def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]
         raise BadInput(f"{where}{lines.at(('vendor',))}: vendor must be {vendor!r}, the folder the batch lies in.")
     common = {"connection": f"{vendor}_default", **{key: value for key, value in data.items() if key != vendor}}
     try:
-        own = section.model_validate(data.get(vendor) or {})
+        own = section.model_validate(data.get(vendor) or {}) if section else Section()
     except ValidationError as error:
         raise BadInput(_complaint(where, lines, error, (vendor,))) from None
     try:

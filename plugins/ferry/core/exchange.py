@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, TypeAlias, TypeVar
 
-from ferry.core.errors import TransferBroken
+from ferry.core.errors import FerryError, TransferBroken
 from ferry.core.redact import bare_url
 from ferry.core.wire import httpx
 
@@ -100,16 +100,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class AsyncLine:
-    """The awaiting twin of `Line`, for the triggerer."""
+    """The awaiting twin of `Line`, for the triggerer. It looks and does nothing else, so it has no bare client."""
 
     client: httpx.AsyncClient
-    bare: httpx.AsyncClient
     gate: RateGate
 
     async def send(self, ask: Ask) -> httpx.Response:
         """Send one ask and return its answer, read whole or saved."""
-        client = self.bare if ask.anonymous else self.client
-        answer = await client.send(ask.request, stream=True)
+        if ask.anonymous:
+            raise RuntimeError("signed links are used on workers only; a trigger looks and does nothing else")
+        answer = await self.client.send(ask.request, stream=True)
         try:
             sink = _Sink.for_answer(ask, answer)
             try:
@@ -124,14 +124,14 @@ class AsyncLine:
 
 
 def drive(line: Line, exchange: Exchange[T]) -> T:
-    """Play an exchange to its end on this thread and return what it returns. Broken transport is thrown into it."""
+    """Play an exchange to its end on this thread and return what it returns. What goes wrong on the way is thrown into it."""
     try:
         ask = next(exchange)
         while True:
             time.sleep(ask.wait + line.gate.reserve())
             try:
                 answer = line.send(ask)
-            except (httpx.TransportError, httpx.DecodingError, TransferBroken) as error:
+            except (httpx.RequestError, FerryError) as error:
                 ask = exchange.throw(error)
             else:
                 ask = exchange.send(answer)
@@ -147,7 +147,7 @@ async def adrive(line: AsyncLine, exchange: Exchange[T]) -> T:
             await asyncio.sleep(ask.wait + line.gate.reserve())
             try:
                 answer = await line.send(ask)
-            except (httpx.TransportError, httpx.DecodingError, TransferBroken) as error:
+            except (httpx.RequestError, FerryError) as error:
                 ask = exchange.throw(error)
             else:
                 ask = exchange.send(answer)

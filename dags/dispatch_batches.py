@@ -1,0 +1,68 @@
+"""
+# Dispatch: every open batch that is due
+
+Once a day, for the day that has just ended: finds the batches of all vendors whose `due` date lies in the interval and which
+the ledger does not call balanced, starts one DAG run of the vendor's own DAG for each (`<batch>.<attempt>`), and waits for them
+without a worker. It is red if any of them does not balance.
+
+Triggered by hand without a date it takes *all* open batches; `vendors` narrows it.
+
+To redo what failed: correct the batches, then
+`airflow backfill create --dag-id dispatch_batches --from-date D1 --to-date D2 --reprocess-behavior failed`.
+That clears whole runs, green tasks included, and still sends only the batches that are open: the ledger knows the others.
+
+## When it is red
+
+* **find_due**: a manifest cannot be read, or a connection is missing. The message names file, line and key.
+* **migrate**: that batch's own DAG run is red; the link on the task leads there, and its *settle_batch* says what to correct.
+* **check_balanced**: names the batches that are still open.
+"""
+
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, Param, TriggerRule, dag, task
+
+from ferry.steps.policy import DEFAULT_ARGS, TAG
+from ferry.steps.trigger_attempt import TriggerAttemptOperator
+from ferry.vendors import all_vendors
+
+VENDORS = list(all_vendors())
+
+
+@dag(
+    dag_display_name="Dispatch open batches",
+    schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
+    catchup=False,
+    max_active_runs=4,
+    doc_md=__doc__,
+    tags=[TAG],
+    default_args=DEFAULT_ARGS,
+    params={
+        "vendors": Param(
+            VENDORS,
+            type="array",
+            items={"type": "string", "enum": VENDORS},
+            title="Vendors",
+            description="Only batches of these vendors are dispatched.",
+        )
+    },
+)
+def dispatch_batches() -> None:
+    @task
+    def find_due(params: dict[str, Any], data_interval_start: Any = None, data_interval_end: Any = None) -> list[dict[str, Any]]:
+        from ferry.steps.dispatching import due_batches
+
+        return due_batches(params["vendors"], data_interval_start, data_interval_end)
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def check_balanced(due: list[dict[str, Any]]) -> str:
+        from ferry.steps.dispatching import check_balanced
+
+        return check_balanced(due)
+
+    due = find_due()
+    migrate = TriggerAttemptOperator.partial(task_id="migrate", map_index_template="{{ task.trigger_run_id }}").expand_kwargs(due)
+    migrate >> check_balanced(due)
+
+
+dispatch_batches()

@@ -1,0 +1,1 @@
+"""The steps as Airflow objects: what every vendor's operators, sensors and triggers are made of."""

@@ -1,0 +1,44 @@
+"""Admission: which attempt, if any, this DAG run may work on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+from ferry.core.batch import read_batch
+from ferry.ledger.admission import Admission
+from ferry.ledger.entries import Origin
+from ferry.steps import places
+from ferry.steps.hook import VendorHook
+from ferry.steps.work import CONNECTION, origin_of
+
+LIVE = frozenset({"queued", "running", "restarting"})
+
+
+def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *, force: bool) -> Admission:
+    """The ledger's decision for the batch as it lies there now."""
+    batch = read_batch(places.batches(), hook_class.vendor, batch_id, hook_class.section_class)
+    hook = hook_class(batch.manifest.connection)
+    return places.ledger().admit(
+        hook_class.vendor,
+        hook.settings.environment,
+        batch_id,
+        batch.input_hash,
+        origin_of(context),
+        is_live=is_live,
+        force=force,
+        data={CONNECTION: batch.manifest.connection, "title": batch.manifest.title, "due": batch.manifest.due.isoformat()},
+    )
+
+
+def is_live(holder: Origin) -> bool:
+    """Whether the DAG run that wrote an entry still runs. One that Airflow no longer knows does not."""
+    try:
+        state = RuntimeTaskInstance.get_dagrun_state(holder.dag_id, holder.run_id)
+    except Exception as error:
+        if "not found" in str(error).lower() or "404" in str(error):
+            return False
+        raise
+    return str(state) in LIVE

@@ -1,0 +1,107 @@
+"""Dispatch: one DAG run of a vendor for each open batch that a scheduled window owns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from ferry.core.batch import MANIFEST, Manifest, batch_ids, parse_manifest
+from ferry.core.errors import BadInput, FerryError
+from ferry.ledger.entries import Standing
+from ferry.steps import places
+from ferry.steps.hook import environment_of
+
+log = logging.getLogger(__name__)
+MOST = 1024
+"""Airflow maps no more than this in one task ([core] max_map_length)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An open batch, and the attempt a DAG run of it would be."""
+
+    vendor: str
+    environment: str
+    batch_id: str
+    due: date
+    attempt: int
+
+    def to_trigger(self) -> dict[str, Any]:
+        """What a mapped trigger task needs."""
+        return {
+            "trigger_dag_id": f"migrate_{self.vendor}",
+            "trigger_run_id": f"{self.batch_id}.{self.attempt}",
+            "conf": {"batch_id": self.batch_id, "force_new_attempt": False},
+        }
+
+
+def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
+    """Trigger arguments of all open batches due in [start, end), oldest first; all open ones where there is no interval."""
+    found: list[Due] = []
+    for vendor in vendors:
+        found.extend(_of_vendor(vendor, start, end))
+    found.sort(key=lambda batch: (batch.due, batch.vendor, batch.batch_id))
+    if left := found[MOST:]:
+        names = ", ".join(f"{batch.vendor}/{batch.batch_id}" for batch in left)
+        log.warning("%d open batches are more than one run can map; left for the next: %s", len(found), names)
+    log.info("%d open batches: %s", len(found), ", ".join(f"{b.vendor}/{b.batch_id}" for b in found[:MOST]) or "none")
+    return [batch.to_trigger() for batch in found[:MOST]]
+
+
+def _of_vendor(vendor: str, start: datetime | None, end: datetime | None) -> list[Due]:
+    root, found, wrong = places.batches(), [], []
+    for batch_id in batch_ids(root, vendor):
+        try:
+            text = (root / vendor / batch_id / MANIFEST).read_text(encoding="utf-8")
+            manifest, _ = parse_manifest(text, vendor, batch_id, None)
+        except BadInput as error:
+            wrong.append(error.message)
+            continue
+        if _in_window(manifest.due, start, end) and (batch := _if_open(vendor, batch_id, manifest)):
+            found.append(batch)
+    if wrong:
+        raise BadInput(f"{len(wrong)} manifests cannot be read, so it is not known whether they are due: {' '.join(wrong)}")
+    return found
+
+
+def _if_open(vendor: str, batch_id: str, manifest: Manifest) -> Due | None:
+    environment = environment_of(BaseHook.get_connection(manifest.connection))
+    standing = places.ledger().standing(vendor, environment, batch_id)
+    if standing.balanced:
+        return None
+    return Due(vendor, environment, batch_id, manifest.due, next_attempt(standing))
+
+
+def next_attempt(standing: Standing) -> int:
+    """The number of the attempt that a new DAG run would work on: the open one, else the next."""
+    last = standing.last
+    if last is None:
+        return 1
+    return last.attempt.number if last.is_open else last.attempt.number + 1
+
+
+def _in_window(due: date, start: datetime | None, end: datetime | None) -> bool:
+    return start is None or end is None or start.date() <= due < end.date()
+
+
+def check_balanced(triggered: list[dict[str, Any]]) -> str:
+    """One sentence if every batch that was due is balanced now; FerryError naming those that are not."""
+    open_still = []
+    for asked in triggered:
+        vendor, batch_id = asked["trigger_dag_id"].removeprefix("migrate_"), asked["conf"]["batch_id"]
+        text = (places.batches() / vendor / batch_id / MANIFEST).read_text(encoding="utf-8")
+        manifest, _ = parse_manifest(text, vendor, batch_id, None)
+        batch = _if_open(vendor, batch_id, manifest)
+        if batch is not None:
+            open_still.append(f"{vendor}/{batch_id}")
+    if open_still:
+        raise FerryError(
+            f"{len(open_still)} of {len(triggered)} batches are not balanced: {', '.join(open_still)}. Their DAG runs say why. "
+            "Correct them and backfill this interval with reprocess behaviour 'failed': only what is open is sent again."
+        )
+    return f"All {len(triggered)} batches are balanced."

@@ -1,0 +1,177 @@
+"""VendorHook: from an Airflow connection to a vendor's API, on a worker (`call`) and in the triggerer (`acall`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Self, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from airflow.sdk import BaseHook, Connection
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ferry.core.api import ONE_TRY, Patience, VendorApi
+from ferry.core.batch import Section
+from ferry.core.errors import BadInput, FerryError
+from ferry.core.exchange import AsyncLine, Exchange, Line, RateGate, adrive, drive
+from ferry.core.wire import httpx
+from ferry.steps.links import LinkRules, link_client
+
+Api = TypeVar("Api", bound=VendorApi)
+T = TypeVar("T")
+
+
+class Settings(BaseModel):
+    """What a connection says, checked. Vendors add their own fields; empty form fields count as absent."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    base_url: str
+    login: str = ""
+    password: str = Field(default="", repr=False)
+    sandbox: bool = False
+    max_live_runs: int = 4
+    requests_per_second: float = 10.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    link_hosts: tuple[str, ...] = ()
+    ui_url: str = ""
+
+    @field_validator("link_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc:
+            raise ValueError("must be a URL such as https://api.example.com")
+        return value.rstrip("/")
+
+    @property
+    def environment(self) -> str:
+        """The environment's name in the ledger: the host the connection leads to, with its port if it names one."""
+        return urlsplit(self.base_url).netloc.rpartition("@")[2].lower()
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """Timeouts of one request, in seconds."""
+        return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
+
+
+def environment_of(connection: Connection) -> str:
+    """The environment a connection leads to, for those who know no vendor: its host, as `Settings.environment` says it."""
+    return urlsplit(_base_url(connection)).netloc.rpartition("@")[2].lower()
+
+
+class VendorHook(BaseHook, Generic[Api]):
+    """A vendor behind a connection. Subclasses name their settings, section, API and credentials; all the rest is here."""
+
+    conn_name_attr = "conn_id"
+    settings_class: ClassVar[type[Settings]] = Settings
+    section_class: ClassVar[type[Section]] = Section
+    vendor: ClassVar[str]
+
+    def __init__(self, conn_id: str, connection: Connection | None = None) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self._connection = connection
+
+    @classmethod
+    async def aopen(cls, conn_id: str) -> Self:
+        """The hook for use in the triggerer, where a connection must be awaited."""
+        return cls(conn_id, await cls.aget_connection(conn_id))
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection's settings; BadInput says which field of the form is wrong."""
+        connection = self._connection or self.get_connection(self.conn_id)
+        return read_settings(connection, self.settings_class)
+
+    def api(self, patience: Patience) -> Api:
+        """The vendor's API for these settings."""
+        raise NotImplementedError
+
+    def auth(self) -> httpx.Auth:
+        """The vendor's credentials; one object per client, so that a token is shared and refreshed once."""
+        raise NotImplementedError
+
+    def probe(self, api: Api) -> Exchange[str]:
+        """An exchange that proves the connection works and says so in one sentence."""
+        raise NotImplementedError
+
+    def call(self, verb: Callable[[Api], Exchange[T]]) -> T:
+        """Play one exchange on this worker, with retries as the verb allows."""
+        return drive(self._line, verb(self.api(Patience())))
+
+    async def acall(self, verb: Callable[[Api], Exchange[T]]) -> T:
+        """Play one exchange in the triggerer, where the polling loop itself is the retry."""
+        return await adrive(self._async_line(), verb(self.api(ONE_TRY)))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """For Airflow's Test button: whether the vendor lets us in, and the sentence that says why not."""
+        try:
+            return True, drive(self._line, self.probe(self.api(ONE_TRY)))
+        except FerryError as error:
+            return False, error.message
+
+    @cached_property
+    def _line(self) -> Line:
+        told = self.settings
+        client = httpx.Client(
+            auth=self.auth(), timeout=told.timeout, follow_redirects=False, event_hooks=self._hooks(asynchronous=False)
+        )
+        rules = LinkRules(told.link_hosts, told.sandbox)
+        return Line(client, link_client(rules, told.timeout), RateGate(told.requests_per_second))
+
+    def _async_line(self) -> AsyncLine:
+        """One client and one gate per event loop and connection, however many runs are being waited for."""
+        lines = _lines.setdefault(asyncio.get_running_loop(), {})
+        key = (type(self), self.conn_id, self.settings)
+        if key not in lines:
+            told = self.settings
+            client = httpx.AsyncClient(
+                auth=self.auth(), timeout=told.timeout, follow_redirects=False, event_hooks=self._hooks(asynchronous=True)
+            )
+            lines[key] = AsyncLine(client, RateGate(told.requests_per_second))
+        return lines[key]
+
+    def _hooks(self, *, asynchronous: bool) -> dict[str, list[Callable[..., Any]]]:
+        def warn(answer: httpx.Response) -> None:
+            """The vendor announces the end of an endpoint in headers; say so once, where people read."""
+            for header in ("sunset", "deprecation"):
+                told, path = answer.headers.get(header), answer.request.url.path
+                if told and (self.vendor, header) not in _warned:
+                    _warned.add((self.vendor, header))
+                    self.log.warning("%s announces in its answer to %s: %s %s", self.vendor, path, header, told)
+
+        async def awarn(answer: httpx.Response) -> None:
+            warn(answer)
+
+        return {"response": [awarn if asynchronous else warn]}
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, AsyncLine]] = WeakKeyDictionary()
+_warned: set[tuple[str, str]] = set()
+
+
+def read_settings(connection: Connection, settings_class: type[Settings]) -> Settings:
+    """A connection's settings, checked; BadInput names every wrong field and never shows a value."""
+    told = {key: value for key, value in connection.extra_dejson.items() if value not in (None, "")}
+    told |= {"base_url": _base_url(connection), "login": connection.login or "", "password": connection.password or ""}
+    try:
+        return settings_class.model_validate(told)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        raise BadInput(
+            f"Connection {connection.conn_id!r} is not usable: {wrong}. Correct it under Admin > Connections."
+        ) from None
+
+
+def _base_url(connection: Connection) -> str:
+    host = str(connection.host or "")
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    return f"{url}:{connection.port}" if connection.port and not urlsplit(url).port else url

@@ -1,0 +1,84 @@
+"""Where things are: the batches, the evidence and the ledger, read from the environment and from Airflow's connections."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook, Connection, ObjectStoragePath
+from sqlalchemy.engine import URL
+
+from ferry.core.errors import LedgerError
+from ferry.ledger.evidence import EvidenceStore
+from ferry.ledger.store import LedgerStore
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from ferry.core.batch import Folder
+
+LEDGER_CONNECTION = "ferry_ledger"
+_PROJECT = Path(__file__).resolve().parents[3]
+_DRIVERS = {"postgres": "postgresql+psycopg2", "sqlite": "sqlite"}
+
+
+def batches() -> Folder:
+    """The folder of all batches: `FERRY_BATCHES`, a path or a URL such as `s3://conn_id@bucket/batches`."""
+    return _storage("FERRY_BATCHES", _PROJECT / "include" / "batches")
+
+
+def evidence() -> EvidenceStore:
+    """The evidence store at `FERRY_EVIDENCE`; a local folder by default."""
+    return EvidenceStore(_storage("FERRY_EVIDENCE", _PROJECT / "var" / "evidence"))
+
+
+def ledger() -> LedgerStore:
+    """The ledger that connection `ferry_ledger` leads to, its tables up to date."""
+    return _ledger_at(_ledger_url(_connection()))
+
+
+async def aledger() -> LedgerStore:
+    """The same for the triggerer, where a connection must be awaited."""
+    return _ledger_at(_ledger_url(await BaseHook.aget_connection(LEDGER_CONNECTION)))
+
+
+def _connection() -> Connection:
+    try:
+        return BaseHook.get_connection(LEDGER_CONNECTION)
+    except Exception as error:  # Airflow has several "not found" classes, and a backend may raise its own
+        raise LedgerError(
+            f"Airflow has no usable connection {LEDGER_CONNECTION!r} ({type(error).__name__}). Without the ledger nothing is "
+            "sent: create the connection (type sqlite with the file as host, or postgres) and run the task again."
+        ) from error
+
+
+def _ledger_url(connection: Connection) -> str:
+    driver = _DRIVERS.get(str(connection.conn_type))
+    if driver is None:
+        raise LedgerError(f"Connection {LEDGER_CONNECTION!r} is of type {connection.conn_type!r}; it must be sqlite or postgres.")
+    if driver == "sqlite":
+        return URL.create(driver, database=str(connection.host)).render_as_string()
+    url = URL.create(
+        driver,
+        username=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        database=connection.schema or "ledger",
+    )
+    return url.render_as_string(hide_password=False)
+
+
+@cache
+def _ledger_at(url: str) -> LedgerStore:
+    store = LedgerStore(url)
+    store.migrate()
+    return store
+
+
+def _storage(variable: str, default: Path) -> Folder:
+    told = os.environ.get(variable) or str(default)
+    path: UPath = ObjectStoragePath(told if "://" in told else f"file://{Path(told).resolve()}")  # type: ignore[assignment]
+    return path

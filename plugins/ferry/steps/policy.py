@@ -1,0 +1,59 @@
+"""What every DAG of the house shares: retries by kind of error, the trigger form, tags, and who owns a task."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, RetryAction, RetryDecision, RetryPolicy
+
+from ferry.core.errors import FerryError
+
+TAG = "ferry"
+OWNER = "ferry"
+RETRIES = 4
+FIRST_DELAY = 15.0
+LONGEST_DELAY = 600.0
+
+
+class FerryRetryPolicy(RetryPolicy):
+    """Retries what may succeed later, fails at once what a person must correct, and spreads the retries of many tasks."""
+
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any | None = None) -> RetryDecision:  # noqa: ARG002 (Airflow's signature)
+        """Airflow asks this on the worker whenever a task raised."""
+        if isinstance(exception, FerryError) and not exception.retry_later:
+            return RetryDecision(action=RetryAction.FAIL, reason=f"{type(exception).__name__}: needs a person, not another try")
+        told = exception.facts.get("retry_after") if isinstance(exception, FerryError) else None
+        ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (try_number - 1))
+        delay = max(float(told or 0.0), ceiling * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
+        return RetryDecision(action=RetryAction.RETRY, retry_delay=timedelta(seconds=delay))
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": OWNER,
+    "retries": RETRIES,
+    "retry_delay": timedelta(seconds=FIRST_DELAY),
+    "retry_policy": FerryRetryPolicy(),
+}
+"""Retries outlast a short outage of vendor, ledger or api-server; a started run is never started again by a retry."""
+
+BATCH_PARAMS: dict[str, Param] = {
+    "batch_id": Param(
+        type="string",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$",
+        title="Batch",
+        description="Name of the batch's folder. The Ferry ledger page lists the batches and how each stands.",
+    ),
+    "force_new_attempt": Param(
+        default=False,
+        type="boolean",
+        title="Force a new attempt",
+        description="Send the batch again although the ledger says it is balanced or unfinished. The ledger records who asked.",
+    ),
+}
+
+
+def tags(vendor: str) -> list[str]:
+    """The closed list of tags: the house's and the vendor's."""
+    return [TAG, f"vendor:{vendor}"]

@@ -1,0 +1,65 @@
+"""The verdict on an attempt, from nothing but what the ledger holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from ferry.core.model import Counts, RunState
+from ferry.ledger.entries import AttemptStanding, Verdict
+from ferry.steps.work import Work
+
+CHECKS = ("check_batch", "check_templates")
+ENDED_CLEAN = frozenset({RunState.FAILED_CLEAN, RunState.CANCELLED})
+
+
+def settle(work: Work) -> dict[str, Any]:
+    """Write the verdict of the attempt; raise unless the batch balances, here or in a later attempt of this same DAG run."""
+    standing = work.standing
+    if standing.is_open:
+        verdict, counts, why = judge(standing)
+        work.judge(verdict, asdict(counts), why)
+        standing = work.standing
+    last = work.ledger.standing(work.attempt.vendor, work.attempt.environment, work.attempt.batch_id).last or standing
+    told = {"attempt": last.attempt.key, "verdict": str(last.verdict), **asdict(last.counts)}
+    if last.verdict is Verdict.BALANCED:
+        return told
+    numbers = ", ".join(f"{name} {number}" for name, number in asdict(last.counts).items())
+    raise AirflowFailException(f"{last.attempt} is {last.verdict} ({numbers}): {last.reason}")
+
+
+def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
+    """Verdict, counts and the sentence for people. What is not known stays open; it is never rounded to refused."""
+    results = standing.results
+    for step in CHECKS:
+        if (check := results.get((step, ""))) and check.data.get("passed") is False:
+            return Verdict.REFUSED, Counts(), f"{check.note} Correct the files and trigger again."
+    abandoned = results.get(("confirm_start", ""))
+    if abandoned and abandoned.state is RunState.CANCELLED:
+        return Verdict.ABANDONED, Counts(), f"{abandoned.note} Trigger again: that is a new attempt."
+    if not standing.started:
+        return _before_start(standing)
+    if reconciled := results.get(("reconcile", "")):
+        counts = Counts.from_json(reconciled.counts)
+        balanced = counts.all_arrived and bool(reconciled.data.get("balanced"))
+        return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
+    fetched = results.get(("fetch_errors", ""))
+    if fetched and standing.run_state in ENDED_CLEAN:
+        return Verdict.REFUSED, Counts.from_json(fetched.counts), fetched.note
+    ended = f"ended {standing.run_state} ('{standing.word}')" if standing.run_state else "is not known to have ended"
+    why = (
+        f"The vendor's run {standing.ref} {ended}, and not every step after it was done. Look at the first red task, "
+        "correct what it names and clear it: the attempt goes on where it stopped and nothing is started twice."
+    )
+    return Verdict.UNKNOWN, Counts(), why
+
+
+def _before_start(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
+    prepared = standing.results.get(("await_prepared", ""))
+    if prepared and prepared.state is RunState.FAILED_CLEAN:
+        why = f"The vendor could not prepare the run: {prepared.note} Correct the manifest and trigger again."
+        return Verdict.REFUSED, Counts(), why
+    why = "Nothing was started. Look at the first red task, correct what it names and clear it, or trigger the batch again."
+    return Verdict.UNKNOWN, Counts(), why

@@ -1,0 +1,45 @@
+"""TriggerAttemptOperator: start a batch's DAG run, or wait for the one that exists already, and take over its colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.triggers.external_task import DagStateTrigger
+from airflow.sdk import Context
+
+
+class TriggerAttemptOperator(TriggerDagRunOperator):
+    """Airflow's own operator, made safe to repeat.
+
+    A task that died between triggering and waiting finds its DAG run on the next try: a live one is waited for, an ended one is
+    cleared and runs again (the ledger decides what that means). Airflow's own would fail on it for ever.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("wait_for_completion", True)
+        kwargs.setdefault("deferrable", True)
+        kwargs.setdefault("reset_dag_run", True)
+        kwargs.setdefault("logical_date", None)
+        kwargs.setdefault("poke_interval", 10)
+        super().__init__(**kwargs)
+
+    def execute(self, context: Context) -> None:
+        """Trigger and wait, or only wait."""
+        from ferry.ledger.entries import Origin
+        from ferry.steps.admitting import is_live
+
+        run_id = str(self.trigger_run_id)
+        if not is_live(Origin(self.trigger_dag_id, run_id)):
+            super().execute(context)
+            return
+        self.log.info("DAG run %s of %s is at work already; waiting for it", run_id, self.trigger_dag_id)
+        self.defer(
+            trigger=DagStateTrigger(
+                dag_id=self.trigger_dag_id,
+                states=[*self.allowed_states, *self.failed_states],
+                run_ids=[run_id],
+                poll_interval=self.poke_interval,
+            ),
+            method_name="execute_complete",
+        )

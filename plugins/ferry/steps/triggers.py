@@ -1,0 +1,276 @@
+"""VendorRunTrigger: the only polling loop in the house."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
+
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from ferry.core.errors import FerryError, LedgerError, NotFound, VendorError, VendorUnavailable
+from ferry.core.model import Attempt, Run, RunState
+from ferry.ledger.entries import AttemptStanding, Draft, Kind, Origin
+from ferry.ledger.store import LedgerStore
+from ferry.steps import places
+from ferry.steps.hook import VendorHook
+from ferry.steps.work import connection_of
+
+T = TypeVar("T")
+GRACE = 60.0
+"""Seconds for which a run that was just opened may be unknown to the vendor's reading side."""
+GROWTH = 1.5
+"""By how much the pause between two looks grows."""
+OUTAGE_PAUSE = 300.0
+"""Longest pause in seconds while the vendor gives no usable answer."""
+
+
+class VendorRunTrigger(BaseTrigger):
+    """Looks at one vendor run, soon at first and then less and less often, until it ends or patience does.
+
+    It holds nothing but the attempt's key: ref, connection and last known state come from the ledger, and what it learns goes
+    there before the task ends. So any triggerer can take over at any moment, and a newer Ferry can read an older one's row.
+    """
+
+    hook_class: ClassVar[type[VendorHook[Any]]]
+
+    def __init__(
+        self,
+        *,
+        attempt: str,
+        step: str = "await_run",
+        verb: str = "look",
+        ref_of: Sequence[str] = ("", ""),
+        patience: float = 43200.0,
+        first_look: float = 5.0,
+        longest_pause: float = 60.0,
+        tolerance: float = 600.0,
+        **_newer: Any,
+    ) -> None:
+        super().__init__()
+        self.attempt, self.step, self.verb, self.ref_of = attempt, step, verb, list(ref_of)
+        self.patience, self.first_look, self.longest_pause, self.tolerance = patience, first_look, longest_pause, tolerance
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and plain JSON, without anything secret: trigger rows are stored in the clear."""
+        names = ("attempt", "step", "verb", "ref_of", "patience", "first_look", "longest_pause", "tolerance")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event: success when the run's end is in the ledger, failure when it could not be learnt."""
+        try:
+            seen = await self._wait()
+        except FerryError as error:
+            self.log.error("%s", error.message)  # noqa: TRY400 (a vendor's no is no bug: the sentence is what helps)
+            yield self.gave_up()
+        else:
+            yield self.found(seen)
+
+    def is_over(self, seen: Run) -> bool:
+        """Whether what was seen ends the wait."""
+        return seen.state.is_final
+
+    def kind(self) -> Kind:
+        """What sort of fact the end of the wait is."""
+        return Kind.RESULT
+
+    def found(self, seen: Run) -> TriggerEvent:  # noqa: ARG002 (the ledger has it)
+        """The event once the ledger knows what the wait was for."""
+        return TaskSuccessEvent()
+
+    def gave_up(self) -> TriggerEvent:
+        """The event when it could not be learnt."""
+        return TaskFailedEvent()
+
+    async def _wait(self) -> Run:
+        ledger = await places.aledger()
+        attempt = Attempt.parse(self.attempt)
+        standing = await patiently(self, ledger.attempt, attempt)
+        known = standing.results.get((self.step, ""))
+        if known is not None and known.state is not None and known.state.is_final:
+            self.log.info("%s: the ledger already knows the end of %s: %s", attempt, self.step, known.state)
+            return Run(known.ref, known.state, known.word, known.counts)
+        if not self.ref_in(standing):
+            raise LedgerError(f"The ledger knows no run of {attempt}; clear the step that opens it.")
+        hook = await self.hook_class.aopen(connection_of(standing))
+        return await _Watch(self, ledger, standing).until_over(hook)
+
+    def ref_in(self, standing: AttemptStanding) -> str:
+        """The ref that is looked at."""
+        step, key = self.ref_of
+        return standing.ref_of(step, key) if step else standing.ref
+
+    def origin(self) -> Origin:
+        """The task this trigger works for, as the ledger names it."""
+        ti = self.task_instance
+        if ti is None:
+            return Origin("", "", self.step)
+        return Origin(ti.dag_id, ti.run_id, ti.task_id, int(ti.try_number or 0))
+
+    async def on_kill(self) -> None:
+        """A person ended the task. The vendor's run is cancelled only if that is really so and the vendor can cancel."""
+        if await self._is_still_deferred():
+            return  # moved to another triggerer, or run again: not killed
+        await self.cancel()
+
+    async def cancel(self) -> None:
+        """Cancel the vendor's run, for vendors that can; the others' runs go on, and the log says so."""
+        self.log.warning(
+            "Waiting for %s was ended by a person. The vendor offers no way to cancel: its run goes on.", self.attempt
+        )
+
+    async def _is_still_deferred(self) -> bool:
+        """A stalled triggerer wakes up and is told to kill what another one has taken over; only Airflow knows which it is."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        ti = self.task_instance
+        if ti is None:
+            return True
+        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        return "deferred" in {str(state) for state in (states.get(ti.run_id) or {}).values()}
+
+
+class VendorProofTrigger(VendorRunTrigger):
+    """Looks for proof that a run was started whose start's answer was lost. It resumes its task with what it found."""
+
+    def is_over(self, seen: Run) -> bool:
+        """Anything but QUEUED is proof: the verb says QUEUED while there is none."""
+        return seen.state is not RunState.QUEUED
+
+    def kind(self) -> Kind:
+        """Proof of a start is a look at the run, not its end."""
+        return Kind.LOOK
+
+    def found(self, seen: Run) -> TriggerEvent:
+        """Proof: the run was started, and this is its word."""
+        return TriggerEvent({"proved": True, "word": seen.word})
+
+    def gave_up(self) -> TriggerEvent:
+        """No proof either way; the log says what was seen."""
+        return TriggerEvent({"proved": False, "word": ""})
+
+
+class LivePlaceTrigger(BaseTrigger):
+    """Waits until the environment has room for another live vendor run; asks the ledger only, never the vendor."""
+
+    def __init__(self, attempt: str, max_live: int, pause: float = 10.0, tolerance: float = 600.0, **_newer: Any) -> None:
+        super().__init__()
+        self.attempt, self.max_live, self.pause, self.tolerance = attempt, max_live, pause, tolerance
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and plain JSON."""
+        kwargs = {name: getattr(self, name) for name in ("attempt", "max_live", "pause", "tolerance")}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event when there is room; whoever resumes first takes it, the others wait on."""
+        ledger, attempt = await places.aledger(), Attempt.parse(self.attempt)
+        while len(await patiently(self, ledger.live, attempt.vendor, attempt.environment)) >= self.max_live:  # noqa: ASYNC110 (the ledger is no event)
+            await asyncio.sleep(_jittered(self.pause))
+        yield TriggerEvent({"room": True})
+
+
+class _Watch:
+    """One wait: what was last seen, when to look next, and when to give up."""
+
+    def __init__(self, trigger: VendorRunTrigger, ledger: LedgerStore, standing: AttemptStanding) -> None:
+        self.trigger, self.ledger, self.attempt = trigger, ledger, standing.attempt
+        self.seen = Run(trigger.ref_in(standing), RunState.QUEUED, standing.word)
+        self.since = since_when(standing)
+        self.deadline = self.since + trigger.patience
+        self.pause, self.looks, self.failed = trigger.first_look, 0, 0
+        self.trouble, self.trouble_since = "", 0.0
+
+    async def until_over(self, hook: VendorHook[Any]) -> Run:
+        while True:
+            await asyncio.sleep(min(_jittered(self.pause), max(0.0, self.deadline - time.time())))
+            wished = await self._look(hook)
+            if self.trigger.is_over(self.seen):
+                await self._record(self.trigger.kind())
+                return self.seen
+            if time.time() >= self.deadline:
+                raise VendorUnavailable(self._given_up())
+            self._grow(wished)
+
+    async def _look(self, hook: VendorHook[Any]) -> float:
+        """One look; returns the seconds for which the vendor asked to be left alone."""
+        verb, before = self.trigger.verb, self.seen
+        try:
+            self.seen = await hook.acall(lambda api: getattr(api, verb)(before))
+        except VendorError as error:
+            return self._tolerate(error)
+        self.looks, self.failed, self.trouble = self.looks + 1, 0, ""
+        if self.seen.word != before.word and not self.trigger.is_over(self.seen):
+            self.trigger.log.info("%s: the vendor's word for run %s is now '%s'", self.attempt, self.seen.ref, self.seen.word)
+            await self._record(Kind.LOOK)
+        return 0.0
+
+    def _tolerate(self, error: VendorError) -> float:
+        """An outage is waited out until the deadline; a no or nonsense only for a while, in case it passes."""
+        now = time.time()
+        self.trouble_since = self.trouble_since if self.failed else now
+        grace = GRACE - (now - self.since) if isinstance(error, NotFound) else self.trigger.tolerance - (now - self.trouble_since)
+        if not error.retry_later and grace <= 0:
+            raise error
+        if error.message != self.trouble:
+            self.trigger.log.warning("%s", error.message)
+        self.failed, self.trouble = self.failed + 1, error.message
+        return float(error.facts.get("retry_after") or 0.0)
+
+    def _grow(self, wished: float) -> None:
+        """Look less often as time goes by, and much less often while the vendor gives no answer."""
+        longest = OUTAGE_PAUSE if self.failed else self.trigger.longest_pause
+        self.pause = max(wished, min(longest, self.pause * (2.0 if self.failed else GROWTH)))
+
+    async def _record(self, kind: Kind) -> None:
+        draft = Draft(
+            attempt=self.attempt,
+            step=self.trigger.step,
+            kind=kind,
+            origin=self.trigger.origin(),
+            ref=self.seen.ref,
+            word=self.seen.word,
+            state=self.seen.state,
+            counts=self.seen.counters,
+            note=self.seen.detail,
+            data={"looks": self.looks},
+        )
+        await patiently(self.trigger, self.ledger.append, draft)
+
+    def _given_up(self) -> str:
+        said = f"its last word was '{self.seen.word}'" if self.seen.word else "it has said nothing yet"
+        trouble = f" The last trouble: {self.trouble}" if self.trouble else ""
+        return (
+            f"{self.attempt}: run {self.seen.ref} did not end within {self.trigger.patience / 3600:.1f} h; {said}.{trouble} "
+            f"The vendor's run goes on. Look at it there; clear {self.trigger.step} to wait on. Nothing is started again."
+        )
+
+
+async def patiently(trigger: VendorRunTrigger | LivePlaceTrigger, ask: Callable[..., T], *args: Any) -> T:
+    """A ledger call in a thread, tried again while the ledger's database is away: a restart of it must not end a wait."""
+    until, pause = time.time() + trigger.tolerance, 1.0
+    while True:
+        try:
+            return await asyncio.to_thread(ask, *args)
+        except LedgerError as error:
+            if not error.retry_later or time.time() > until:
+                raise
+            trigger.log.warning("%s", error.message)
+        await asyncio.sleep(_jittered(pause))
+        pause = min(30.0, pause * 2)
+
+
+def _jittered(pause: float) -> float:
+    return pause * random.uniform(0.8, 1.2)  # noqa: S311 (so that many waiters do not come at the same moment)
+
+
+def since_when(standing: AttemptStanding) -> float:
+    """When the wait began, in epoch seconds: the last thing that was sent or found. It survives restarts of triggerers."""
+    sent = [entry.at for entry in standing.entries if entry.kind in {Kind.RESULT, Kind.INTENT, Kind.ADOPTED} and entry.ref]
+    return (max(sent) if sent else datetime.now(UTC)).timestamp()

@@ -1,0 +1,177 @@
+"""What a step has at hand while it runs: attempt, batch, vendor, ledger, evidence, and the one way to send something once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from airflow.sdk import Context
+
+from ferry.core.batch import Batch, read_batch
+from ferry.core.errors import AnswerLost, LedgerError, VendorError
+from ferry.core.exchange import Exchange
+from ferry.core.model import Attempt, Run, RunState
+from ferry.ledger.entries import AGAIN, AttemptStanding, Draft, Entry, Intent, Kind, Origin, Verdict, part_of
+from ferry.ledger.evidence import EvidenceStore, Filed
+from ferry.ledger.store import LedgerStore
+from ferry.steps import places
+from ferry.steps.hook import VendorHook
+
+T = TypeVar("T")
+CONNECTION = "connection"
+"""Key in an admission's data: the connection the attempt works with, also for the trigger, which reads no manifest."""
+
+
+def origin_of(context: Context) -> Origin:
+    """Which task and try of which DAG run writes to the ledger, and the user who triggered it where Airflow knows one."""
+    ti, dag_run = context["ti"], context["dag_run"]
+    who = str(getattr(dag_run, "triggering_user_name", None) or "")
+    return Origin(ti.dag_id, ti.run_id, ti.task_id, ti.try_number, who)
+
+
+@dataclass
+class Work:
+    """One step's view of one attempt."""
+
+    attempt: Attempt
+    step: str
+    origin: Origin
+    hook_class: type[VendorHook[Any]]
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        """The ledger."""
+        return places.ledger()
+
+    @cached_property
+    def evidence(self) -> EvidenceStore:
+        """The evidence store."""
+        return places.evidence()
+
+    @property
+    def standing(self) -> AttemptStanding:
+        """How the attempt stands now; read anew at each use."""
+        return self.ledger.attempt(self.attempt)
+
+    @cached_property
+    def hook(self) -> VendorHook[Any]:
+        """The vendor, by the connection the attempt was admitted with."""
+        return self.hook_class(connection_of(self.standing))
+
+    @cached_property
+    def batch(self) -> Batch:
+        """The batch as it lies there; LedgerError if it is no longer what was admitted."""
+        found = read_batch(places.batches(), self.attempt.vendor, self.attempt.batch_id, self.hook_class.section_class)
+        if found.input_hash != self.standing.input_hash:
+            raise InputMoved(
+                f"The files of {self.attempt} changed after it was admitted; nothing more is sent for it. "
+                "Trigger the batch again: the new files are a new attempt."
+            )
+        return found
+
+    @property
+    def run(self) -> Run:
+        """The vendor's run as the ledger last knew it; LedgerError if the attempt has none yet."""
+        standing = self.standing
+        if not standing.ref:
+            raise LedgerError(f"The ledger knows no run of {self.attempt} yet; let the earlier steps run first.")
+        state = standing.run_state or RunState.QUEUED
+        return Run(standing.ref, state, standing.word, standing.counters)
+
+    def draft(self, kind: Kind, **facts: Any) -> Draft:
+        """An entry about this attempt and step, not yet in the ledger."""
+        facts.setdefault("step", self.step)
+        return Draft(attempt=self.attempt, kind=kind, origin=self.origin, **facts)
+
+    def record(self, kind: Kind, filed: Filed | None = None, **facts: Any) -> Entry:
+        """Append a fact about this step; `filed` names the evidence for it."""
+        if filed is not None:
+            facts |= {"evidence_path": filed.path, "evidence_hash": filed.sha256}
+        return self.ledger.append(self.draft(kind, **facts))
+
+    def record_run(self, kind: Kind, run: Run, **facts: Any) -> Entry:
+        """Append how the vendor's run was seen."""
+        return self.record(kind, ref=run.ref, word=run.word, state=run.state, counts=run.counters, note=run.detail, **facts)
+
+    def result(self, key: str = "") -> Entry | None:
+        """What an earlier try of this step (or part of it) came to; None if it has not ended, or came to nothing."""
+        found = self.standing.results.get((self.step, key))
+        return None if found is None or found.state is RunState.FAILED_CLEAN else found
+
+    def call(self, verb: Callable[[Any], Exchange[T]]) -> T:
+        """Play one repeatable exchange."""
+        return self.hook.call(verb)
+
+    def once(
+        self, verb: Callable[[Any], Exchange[Run]], *, part: str = "", ref: str = "", max_live: int | None = None
+    ) -> Entry | None:
+        """Send what must not be sent twice, or learn what became of it. None: it was sent and its fate is unknown.
+
+        The intent is in the ledger before anything is sent. Whoever finds an intent without a result never sends. Only a
+        certain no of the vendor (or a connection that was never made) frees the step for another intent, with another key.
+        """
+        key = self._free_key(part)
+        intent: Intent = self.ledger.intend(self.attempt, self.step, key=key, ref=ref, origin=self.origin, max_live=max_live)
+        if not intent.fresh:
+            return intent.result
+        try:
+            run = self.call(verb)
+        except AnswerLost as lost:
+            self.record(Kind.LOOK, key=key, ref=ref, note=lost.message)
+            return None
+        except VendorError as no:
+            self.record(
+                Kind.RESULT, key=key, ref=ref, state=RunState.FAILED_CLEAN, note=no.message, data={"trouble": no.to_json()}
+            )
+            raise
+        return self.record_run(Kind.RESULT, run, key=key)
+
+    def forget(self, note: str) -> None:
+        """Declare an intent without a result harmless, so that it may be repeated; only where the vendor's contract says so."""
+        self.record(Kind.RESULT, key=self._last_key(), state=RunState.FAILED_CLEAN, note=note)
+
+    def _last_key(self, part: str = "") -> str:
+        keys = [key for step, key in self.standing.intents if step == self.step and part_of(key) == part]
+        return keys[-1] if keys else part
+
+    def _free_key(self, part: str = "") -> str:
+        """The key of the last intent, or a new one where that intent is known to have come to nothing."""
+        last = self._last_key(part)
+        done = self.standing.answers.get((self.step, last))
+        if done is None or done.state is not RunState.FAILED_CLEAN:
+            return last
+        number = int(last.partition(AGAIN)[2] or 1) + 1
+        return f"{part}{AGAIN}{number}"
+
+    def judge(self, verdict: Verdict, counts: dict[str, int], note: str) -> Entry:
+        """Append the verdict, unless the same one already stands."""
+        last = next((entry for entry in reversed(self.standing.entries) if entry.kind is Kind.VERDICT), None)
+        if last is not None and (last.verdict, last.counts, last.note) == (verdict, counts, note):
+            return last
+        return self.record(Kind.VERDICT, verdict=verdict, counts=counts, note=note)
+
+    @contextmanager
+    def desk(self) -> Iterator[Path]:
+        """A local folder for the time of a block; what is worth keeping is filed as evidence."""
+        with TemporaryDirectory(prefix=f"ferry-{self.attempt.batch_id}-") as folder:
+            yield Path(folder)
+
+
+class InputMoved(LedgerError):
+    """The files changed under an open attempt: a retry cannot help."""
+
+    retry_later = False
+
+
+def connection_of(standing: AttemptStanding) -> str:
+    """The connection an attempt was admitted with."""
+    for entry in standing.openings:
+        if told := entry.data.get(CONNECTION):
+            return str(told)
+    raise LedgerError(f"The ledger does not say which connection {standing.attempt} works with; trigger the batch again.")
+
