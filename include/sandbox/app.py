@@ -9,9 +9,10 @@ import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.clock import Clock
@@ -81,10 +82,14 @@ class Sandbox:
         exchange = Exchange(entry, receive, send)
         scope["root_path"] = f"/{vendor}"
         fault = self.faults.take(vendor, scope["method"], scope["path"])
-        if fault is None:
-            await app(scope, exchange.receive, exchange.send)
-        else:
-            await exchange.play(app, scope, fault)
+        try:
+            if fault is None:
+                await app(scope, exchange.receive, exchange.send)
+            else:
+                await exchange.play(app, scope, fault)
+        except ClientDisconnect:
+            # The client hung up while sending: nobody is left to answer, and it is no fault of ours.
+            entry.status = None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -119,7 +124,5 @@ def own_folder(data: Path, vendor: str) -> Path:
     return folder
 
 
-async def _nowhere(_request: Any) -> Any:
-    from starlette.responses import JSONResponse  # noqa: PLC0415
-
+async def _nowhere(_request: Request) -> Response:
     return JSONResponse({"error": "No vendor has this path. Vendors are served below /<vendor>."}, status_code=404)

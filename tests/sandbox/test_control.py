@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import sys
 
@@ -122,6 +123,30 @@ def test_reset_forgets_everything(tenant, files):
     assert tenant.log() == []
     assert tenant.http.get("/_sandbox/fenergo/faults").json() == []
     assert tenant.query("/migration/x").status_code == 401
+
+
+def test_reset_stops_work_that_is_going_on(tenant):
+    header = '"alternateId","legalEntityName","countryOfIncorporation"\n'
+    big = header + "".join(f'"C-{n}","A","PL"\n' for n in range(50_000))
+    for _ in range(3):
+        migration = tenant.create()
+        tenant.upload(migration, {"Company": big})
+        assert tenant.start(migration).status_code == 202
+    tenant.http.post("/_sandbox/reset").raise_for_status()
+    state = tenant.state()
+    assert (state["migrations"], state["records"]) == ([], {})
+
+
+def test_a_client_that_hangs_up_in_mid_upload_leaves_nothing_behind(tenant):
+    link = tenant.link(tenant.create(), "Company")
+    with socket.create_connection(tenant.base.removeprefix("http://").split(":")) as line:
+        target = link.removeprefix(tenant.base)
+        host = tenant.base.removeprefix("http://")
+        line.sendall(f"PUT {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nonly this".encode())
+    while not (entry := tenant.log(method="PUT", path="*/s3/*")) or entry[0]["bytes"] == 0:
+        pass
+    assert entry[0]["status"] is None
+    assert tenant.state()["migrations"][0]["dataMigrationFilesDto"] == []
 
 
 def test_a_folder_that_is_not_ours_is_never_emptied(tmp_path):

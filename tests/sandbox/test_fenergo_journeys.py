@@ -168,6 +168,18 @@ def test_a_known_key_updates_its_record_and_keeps_its_fenx_id(tenant, files):
     assert by_key(held)["CRM-C-0001"]["legalEntityName"] == "Łódź Railway Holdings S.A."
 
 
+def test_migrations_at_the_same_time_do_not_mix(tenant, files):
+    migrations = [tenant.create() for _ in range(6)]
+    for migration in migrations:
+        tenant.upload(migration, files)
+    for migration in migrations:
+        assert tenant.start(migration).status_code == 202
+    for migration in migrations:
+        assert tenant.until(migration, "Completed", "Failed")["migratedEntityCount"] == 4
+    assert len({str(tenant.records(migration)) for migration in migrations}) == 1
+    assert len(tenant.state()["records"]["Company"]) == 2
+
+
 def test_references_resolve_to_earlier_migrations(tenant, files):
     tenant.run({"Company": files["Company"]})
     migration = tenant.run({"Addresses": files["Addresses"]})

@@ -1,5 +1,6 @@
 """Every switch of Fenergo's sandbox, at least once."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -284,8 +285,29 @@ def test_ingestion_answers_may_be_wrapped_and_its_word_kinder(tenant):
     assert tenant.command("POST", "/record-reference-ingestion").json()["data"]["preSignedUrl"]
 
 
+def test_a_real_30001st_row_is_one_too_many(tenant):
+    header = '"alternateId","legalEntityName","countryOfIncorporation"\n'
+    lines = [f'"C-{n}","A","PL"\n' for n in range(30_001)]
+    allowed = tenant.run({"Company": header + "".join(lines[:-1])})
+    assert len(tenant.records(allowed)) == 30_000
+    refused = tenant.run({"Company": header + "".join(lines)})
+    answer = tenant.query(f"/migration/{refused}/get-migrated-records-file")
+    assert answer.json()["message"] == LIMIT_TEXT.format(refused, 30000)
+
+
 def test_no_switch_is_forgotten_here():
     tested = Path(__file__).read_text(encoding="utf-8")
     elsewhere = {"storage_refuses_tenant", "upload_verb", "process_seconds", "ingestion_seconds"}  # other files of this folder
     missing = {switch.name for switch in SANDBOX.SWITCHES} - elsewhere
     assert {name for name in missing if name not in tested} == set()
+
+
+@pytest.mark.parametrize("switch", SANDBOX.SWITCHES, ids=lambda switch: switch.name)
+def test_the_readme_lists_every_switch_as_it_is(switch):
+    import sandbox
+
+    readme = Path(sandbox.__file__).with_name("README.md").read_text(encoding="utf-8")
+    row = next(line for line in readme.splitlines() if line.startswith(f"| `{switch.name}` |"))
+    wanted = json.dumps(switch.default).strip('"') or "(empty)"
+    assert f"| {wanted} |" in row
+    assert switch.description in row

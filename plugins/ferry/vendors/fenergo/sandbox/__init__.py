@@ -73,8 +73,9 @@ class FenergoSandbox(VendorSandbox):
         names = [] if query.get("records") == "none" else wanted
         return json_pieces(
             {
-                "migrations": (migration.to_json() for migration in world.migrations.values()),
-                "ingestions": (ingestion.to_json() for ingestion in world.ingestions.values()),
+                # Taken here, in the event loop; only the records are read later, in a thread and from the database.
+                "migrations": iter([migration.to_json() for migration in world.migrations.values()]),
+                "ingestions": iter([ingestion.to_json() for ingestion in world.ingestions.values()]),
                 "overwrites": iter(list(world.overwrites)),
                 "counters": self._counters(world),
                 "records": {name: world.vault.records(name) for name in names},

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 from ferry.vendors.fenergo.sandbox.checks import Line, Wrong, lines_of
 from ferry.vendors.fenergo.sandbox.policy import KEY, PARENT, Table
@@ -18,22 +17,28 @@ from ferry.vendors.fenergo.sandbox.vault import Vault
 
 BATCH = 2_000  # rows written at once; keeps memory flat
 KINDS = ("entity", "product", "association")
+encode = json.JSONEncoder(ensure_ascii=False).encode
 LAST_FIRST = ("association", "product", "entity")
 
 SCHEMA = """
 CREATE TABLE staged (
-    place INTEGER, kind TEXT, tbl TEXT, row INTEGER, alt TEXT, ref1 TEXT, ref2 TEXT, fields TEXT, fenx TEXT,
+    place INTEGER, kind TEXT, tbl TEXT, row INTEGER, alt TEXT, ref1 TEXT, ref2 TEXT, fields TEXT,
     PRIMARY KEY (place, row)
 ) WITHOUT ROWID;
 CREATE TABLE wrong (
     place INTEGER, kind TEXT, tbl TEXT, row INTEGER, alt TEXT, parent TEXT, field TEXT, value TEXT, code TEXT, message TEXT
 );
 """
-COMMIT = """
-INSERT INTO held.records (tbl, alt, fenx, fields, origin)
-SELECT tbl, alt, fenx, fields, ? FROM staged ORDER BY place, row
-ON CONFLICT (tbl, alt) DO UPDATE SET fields = json_patch(fields, excluded.fields), origin = excluded.origin
+# A random UUID, version 4, made by SQLite: a million of them cost Python seconds.
+FENX_ID = """
+lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a'
+|| substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))
 """
+COMMIT = f"""
+INSERT INTO held.records (tbl, alt, fenx, fields, origin)
+SELECT tbl, alt, {FENX_ID}, fields, ? FROM staged WHERE true ORDER BY place, row
+ON CONFLICT (tbl, alt) DO UPDATE SET fields = json_patch(fields, excluded.fields), origin = excluded.origin
+"""  # noqa: S608  # constants only
 DUPLICATES = """
 SELECT row, alt, ref1 FROM staged AS later WHERE place = ? AND alt != '' AND EXISTS (
     SELECT 1 FROM staged AS first WHERE first.alt = later.alt AND first.place = later.place AND first.row < later.row)
@@ -55,6 +60,10 @@ class Counts:
     errors: int = 0
 
 
+class StoppedError(Exception):
+    """The sandbox was reset or ended while this attempt was at work."""
+
+
 class Attempt:
     """The working tables of one start. Used by one thread at a time; a context manager, since it holds a database."""
 
@@ -64,6 +73,7 @@ class Attempt:
         self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + SCHEMA)
         self._db.execute("ATTACH DATABASE ? AS held", (str(vault.path),))
         self._tables: list[Table] = []
+        self._stopped = False
 
     def __enter__(self) -> Self:
         """Take the attempt for as long as the block runs."""
@@ -71,8 +81,17 @@ class Attempt:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Throw the working tables away."""
+        self.close()
+
+    def close(self) -> None:
+        """Throw the working tables away."""
         self._db.close()
         self._path.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Make whatever is going on end soon, with an exception; may be called from any thread."""
+        self._stopped = True
+        self._db.interrupt()
 
     def examine(self, files: Iterable[tuple[Table, Path]], *, require_quotes: bool) -> Counts:
         """Load and check all files; what is wrong is kept for `errors`."""
@@ -117,8 +136,10 @@ class Attempt:
 
     def _load(self, place: int, table: Table, lines: Iterator[Line]) -> None:
         while batch := list(islice(lines, BATCH)):
+            if self._stopped:
+                raise StoppedError
             staged = [_staged(place, table, line) for line in batch if line.number]
-            self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?)", staged)
+            self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?)", staged)
             self._complain(place, table, (wrong for line in batch for wrong in line.wrong))
 
     def _complain(self, place: int, table: Table, wrongs: Iterable[Wrong]) -> None:
@@ -162,8 +183,7 @@ class Attempt:
 def _staged(place: int, table: Table, line: Line) -> tuple[object, ...]:
     refs = [line.values.get(named.name, "") for named in table.references] + ["", ""]
     fields = {name: value for name, value in line.values.items() if name != KEY}
-    text = json.dumps(fields, ensure_ascii=False)
-    return place, table.kind, table.name, line.number, line.key, refs[0], refs[1], text, str(uuid4())
+    return place, table.kind, table.name, line.number, line.key, refs[0], refs[1], encode(fields)
 
 
 def _parent(table: Table, first_reference: str) -> str:

@@ -82,7 +82,11 @@ def _header(reader: Iterator[list[str]], table: Table) -> tuple[list[str], list[
 
 
 def _rows(reader: Iterator[list[str]], header: list[str], table: Table) -> Iterator[Line]:
-    checks = [(name, check_of(field)) for field in table.fields for name in header if name == field.name]
+    checks = [
+        (field.name, check_of(field))
+        for field in table.fields
+        if field.name in header and (field.required or field.kind != "text")
+    ]
     number = 0
     while True:
         try:

@@ -87,12 +87,17 @@ class World:
         self.overwrites: list[dict[str, Any]] = []
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="fenergo-sandbox")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._attempts: set[Attempt] = set()
 
     async def end(self) -> None:
         """Stop everything and remove the files."""
         for task in list(self._tasks):
             task.cancel()
+        for attempt in self._attempts:
+            attempt.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for attempt in self._attempts:  # those whose work never began
+            attempt.close()
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -112,7 +117,9 @@ class World:
             if slot and slot.size is not None and (table.kind == "association" or not only_associations):
                 self.store.snapshot(BUCKET, slot.key, inputs / table.name)
                 files.append((table, inputs / table.name))
-        self._later(self._process(migration, Attempt(self.vault, inputs.with_suffix(".db")), files))
+        attempt = Attempt(self.vault, inputs.with_suffix(".db"))
+        self._attempts.add(attempt)
+        self._later(self._process(migration, attempt, files))
 
     def execute(self, ingestion: Ingestion) -> None:
         """Apply an ingestion's file as it is at this moment [D]."""
@@ -135,6 +142,8 @@ class World:
                 # A bug of the sandbox must look like a vendor in trouble, not like one that never ends.
                 logger.exception("The sandbox failed to process migration %s", migration.id)
                 verdict = Verdict(ok=False, message="Internal error")
+            finally:
+                self._attempts.discard(attempt)
         shutil.rmtree(self._folder / "work" / f"{migration.id}-{migration.starts}", ignore_errors=True)
         migration.end(verdict)
 
@@ -208,7 +217,13 @@ class World:
         return None
 
     async def _work(self, job: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+        """Run a job in a thread; if cancelled, wait for it: the database it uses must not be closed under it."""
+        future = asyncio.get_running_loop().run_in_executor(self._pool, job)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
