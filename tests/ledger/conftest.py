@@ -87,7 +87,7 @@ class Crew:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["__main__", "writers"])  # imported once, not sixteen times
+        context.set_forkserver_preload(["__main__", "ferry.ledger.store"])  # imported once, not sixteen times
         pipes = [context.Pipe() for _ in range(16)]
         self.orders = [ours for ours, _ in pipes]
         self.members = [context.Process(target=writers.work, args=(theirs,)) for _, theirs in pipes]

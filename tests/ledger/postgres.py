@@ -67,8 +67,8 @@ class Server:
 
 @contextmanager
 def server(bin_folder: Path) -> Iterator[Server]:
-    """A running server; PostgreSQL refuses to run as root, so root lends it to `nobody`."""
-    with tempfile.TemporaryDirectory(prefix="ferry-pg-", dir="/tmp", ignore_cleanup_errors=True) as name:  # noqa: S108 (socket paths are short)
+    """A running server; PostgreSQL refuses to run as root, so root lends it to `nobody`. Socket paths must be short."""
+    with tempfile.TemporaryDirectory(prefix="ferry-pg-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         as_user: dict[str, object] = {}
         if os.geteuid() == 0:

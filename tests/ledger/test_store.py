@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def start(store: LedgerStore, batch_id: str, max_live: int = 1) -> Attempt:
 
 def test_a_full_environment_makes_the_next_one_wait_and_names_who_is_live(store):
     first = start(store, "one")
-    with pytest.raises(LedgerFull, match="1 of at most 1 vendor runs are live at api.example.com: one attempt 1") as full:
+    with pytest.raises(LedgerFull, match=r"1 of at most 1 vendor runs are live at api\.example\.com: one attempt 1") as full:
         start(store, "two")
     assert full.value.retry_later
     assert full.value.facts["holders"] == [first.key]
@@ -214,7 +215,7 @@ def test_the_code_is_written_for_the_newest_migration():
 
 def test_a_database_of_a_newer_ferry_is_left_alone(store):
     with store.database.writing() as connection:
-        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(text("UPDATE ferry_alembic_version SET version_num = '9999'"))
     with pytest.raises(LedgerError, match="a newer Ferry has used it"):
         store.migrate()
 
@@ -230,7 +231,7 @@ def test_a_busy_ledger_says_so(sqlite_store, monkeypatch):
     monkeypatch.setattr(database, "BUSY_SECONDS", 0)
     other = sqlite3.connect(sqlite_store.database.url.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerError, match="locked.*Other writers kept it busy"):
+    with pytest.raises(LedgerError, match=r"locked.*Other writers kept it busy"):
         sqlite_store.admit(*BATCH, "a" * 64, ANNA, is_live=lambda _: True)
     other.close()
 
@@ -264,7 +265,7 @@ def test_sixteen_processes_prepare_one_database_together(empty_url, crew):
 
 def test_eight_processes_append_without_losing_or_doubling_one(opened, crew):
     numbers = crew.all_do("append", members=8, url=url_of(opened), attempt=FIRST.key, times=50)
-    assert sorted(sum(numbers, [])) == list(range(2, 402))
+    assert sorted(chain.from_iterable(numbers)) == list(range(2, 402))
     assert len(opened.of_batch(*BATCH)) == 401
     assert opened.verify() == []
 
@@ -285,7 +286,7 @@ def test_sixteen_processes_never_have_more_live_runs_than_allowed(store, crew):
     def own(number: int) -> str:
         return Attempt("dmm", "d.example.com", f"batch-{number}", 1).key
 
-    seen = sum(crew.all_do("start", url=url_of(store), attempt=own, max_live=3, rounds=40), [])
+    seen = list(chain.from_iterable(crew.all_do("start", url=url_of(store), attempt=own, max_live=3, rounds=40)))
     assert seen
     assert max(seen) <= 3
     assert store.live("dmm", "d.example.com") == []

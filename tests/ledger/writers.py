@@ -8,7 +8,7 @@ from typing import Any
 
 from ferry.core.errors import FerryError
 from ferry.core.model import Attempt, RunState
-from ferry.ledger.entries import Draft, Kind, Origin
+from ferry.ledger.entries import Draft, Kind, LedgerFull, Origin
 from ferry.ledger.store import LedgerStore
 
 
@@ -39,8 +39,7 @@ def start(store: LedgerStore, attempt: str, max_live: int, rounds: int) -> Any:
     for _ in range(rounds):
         try:
             store.intend(mine, "start_run", origin=origin, max_live=max_live)
-        except FerryError as error:
-            assert type(error).__name__ == "LedgerFull", error
+        except LedgerFull:
             continue
         seen.append(len(store.live(mine.vendor, mine.environment)))
         store.append(Draft(attempt=mine, step="await_run", kind=Kind.LOOK, origin=origin, state=RunState.SUCCEEDED, word="done"))

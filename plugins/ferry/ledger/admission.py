@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ferry.core.model import Attempt
@@ -48,6 +48,8 @@ class Request:
     input_hash: str
     origin: Origin
     force: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+    """Facts for the entry that opens or takes over an attempt."""
 
 
 def decide(standing: Standing, request: Request, is_live: IsLive) -> Decision:
@@ -74,7 +76,7 @@ def _go_on(standing: Standing, last: AttemptStanding, request: Request) -> Decis
     if last.holder.same_run(request.origin):
         return Decision(Admission("resumed", last.attempt, request.origin, f"{last.attempt} is this DAG run's already"))
     reason = f"{last.attempt} taken over from {last.holder}, which no longer runs"
-    takeover = _draft(last.attempt, request, Kind.ADOPTED, reason)
+    takeover = _draft(last.attempt, request, Kind.ADOPTED, reason, data=request.data)
     return Decision(Admission("resumed", last.attempt, request.origin, reason), (takeover,))
 
 
@@ -114,7 +116,7 @@ def _open(
         drafts.append(replace(verdict, input_hash=closing.input_hash))
     number = standing.last.attempt.number + 1 if standing.last else 1
     attempt = Attempt(standing.vendor, standing.environment, standing.batch_id, number)
-    drafts.append(_draft(attempt, request, Kind.INTENT, reason, data={"forced": True} if forced else {}))
+    drafts.append(_draft(attempt, request, Kind.INTENT, reason, data=request.data | ({"forced": True} if forced else {})))
     return Decision(Admission("opened", attempt, request.origin, reason), tuple(drafts))
 
 

@@ -27,6 +27,11 @@ GENESIS = "0" * 64
 """What stands in the place of the previous hash in a batch's first entry."""
 
 
+def part_of(key: str) -> str:
+    """The part of a step that a key is about, however often it was intended; empty for the step as a whole."""
+    return key.partition(AGAIN)[0]
+
+
 class Kind(StrEnum):
     """What sort of fact an entry states."""
 
@@ -48,6 +53,8 @@ class Kind(StrEnum):
 
 ANSWERS = frozenset({Kind.RESULT, Kind.ADOPTED})
 """The kinds that resolve an intent."""
+AGAIN = "~"
+"""Stands in a key before the number of a repeated intent: `orders~2` is the second for part `orders`, `~2` for the whole."""
 SEEN = frozenset({Kind.RESULT, Kind.LOOK, Kind.ADOPTED})
 """The kinds whose state is an observation of the vendor's run."""
 

@@ -181,14 +181,14 @@ def _begin_sqlite(connection: Connection) -> None:
 def _at_head(connection: Connection) -> bool:
     if not inspect(connection).has_table(VERSION_TABLE):
         return False
-    return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD  # noqa: S608 (a constant)
+    return bool(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD)  # noqa: S608 (a constant)
 
 
 def _upgrade(connection: Connection) -> None:
     # Imported here: Alembic costs more than the rest of this module, and is needed once in a database's life.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))

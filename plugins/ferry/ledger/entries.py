@@ -9,6 +9,7 @@ from datetime import datetime
 from ferry.core.model import Attempt, Counts, RunState
 from ferry.ledger.chain import (
     ADMIT,
+    AGAIN,
     ANSWERS,
     GENESIS,
     SEEN,
@@ -22,10 +23,12 @@ from ferry.ledger.chain import (
     NotHolder,
     Origin,
     Verdict,
+    part_of,
 )
 
 __all__ = [
     "ADMIT",
+    "AGAIN",
     "ANSWERS",
     "GENESIS",
     "SEEN",
@@ -43,10 +46,13 @@ __all__ = [
     "Standing",
     "Verdict",
     "fold",
+    "part_of",
 ]
 
 RUN_STEPS = ("find_run", "open_run", START)
 """The steps whose results name the vendor's run."""
+WATCHED = frozenset({*RUN_STEPS, "await_run", "undo_run", "stop_run"})
+"""The steps whose entries say how the vendor's run stands; other steps look at other things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,14 @@ class AttemptStanding:
         return {(e.step, e.key): e for e in self.entries if e.kind is Kind.INTENT}
 
     @property
-    def results(self) -> dict[tuple[str, str], Entry]:
-        """The latest result (or adoption) of each step and key."""
+    def answers(self) -> dict[tuple[str, str], Entry]:
+        """What each intent came to, by step and the intent's own key."""
         return {(e.step, e.key): e for e in self.entries if e.kind in ANSWERS}
+
+    @property
+    def results(self) -> dict[tuple[str, str], Entry]:
+        """The latest result (or adoption) of each step and part, however often it was intended."""
+        return {(e.step, part_of(e.key)): e for e in self.entries if e.kind in ANSWERS}
 
     def latest(self, step: str, *kinds: Kind, key: str | None = None) -> Entry | None:
         """The newest entry of a step, of the given kinds (any if none are given) and key (any if None)."""
@@ -102,14 +113,14 @@ class AttemptStanding:
 
     def ref_of(self, step: str, key: str = "") -> str:
         """The newest ref that one step came back with; empty if none."""
-        found = (e.ref for e in reversed(self.entries) if (e.step, e.key) == (step, key) and e.kind in ANSWERS and e.ref)
+        found = (e.ref for e in reversed(self.entries) if (e.step, part_of(e.key)) == (step, key) and e.kind in ANSWERS and e.ref)
         return next(found, "")
 
     @property
     def seen(self) -> Entry | None:
         """The newest observation of the run as a whole; of a part of it if nobody saw the whole."""
-        seen = [e for e in self.entries if e.state is not None and e.kind in SEEN]
-        whole = [e for e in seen if not e.key] or seen
+        seen = [e for e in self.entries if e.state is not None and e.kind in SEEN and e.step in WATCHED]
+        whole = [e for e in seen if not part_of(e.key)] or seen
         return whole[-1] if whole else None
 
     @property
@@ -123,6 +134,12 @@ class AttemptStanding:
         return self.seen.word if self.seen else ""
 
     @property
+    def word_before_start(self) -> str:
+        """The vendor's last word before anyone meant to start: what a proof of the start is measured against."""
+        begun = self.starts[0].seq if self.starts else 0
+        return next((e.word for e in reversed(self.entries) if e.word and e.seq < begun), "")
+
+    @property
     def counters(self) -> dict[str, int]:
         """The vendor's counters as last seen."""
         return dict(self.seen.counts) if self.seen else {}
@@ -131,6 +148,11 @@ class AttemptStanding:
     def verdict(self) -> Verdict | None:
         """The last verdict; None while nobody has judged."""
         return next((e.verdict for e in reversed(self.entries) if e.verdict), None)
+
+    @property
+    def reason(self) -> str:
+        """The sentence that came with the last verdict."""
+        return next((e.note for e in reversed(self.entries) if e.verdict), "")
 
     @property
     def counts(self) -> Counts:
@@ -157,20 +179,22 @@ class AttemptStanding:
     @property
     def start_known(self) -> bool:
         """True if something is known of every start that was intended."""
-        return self.started and all((START, e.key) in self.results for e in self.starts)
+        return self.started and all((START, e.key) in self.answers for e in self.starts)
 
     @property
     def run_is_over(self) -> bool:
         """True if the vendor is known to be done with all that was started; never guessed from silence."""
         if not self.started:
             return False
-        after = [e for e in self.entries if e.state is not None and e.kind in SEEN and e.seq > self.starts[0].seq]
-        whole = [e for e in after if not e.key and e.seq > self.starts[-1].seq]
+        after = [
+            e for e in self.entries if e.state is not None and e.kind in SEEN and e.step in WATCHED and e.seq > self.starts[0].seq
+        ]
+        whole = [e for e in after if not part_of(e.key) and e.seq > self.starts[-1].seq]
         if whole:
             return bool(whole[-1].state and whole[-1].state.is_final)
-        parts = {e.key: e.state for e in after if e.state}
+        parts = {part_of(e.key): e.state for e in after if e.state}
         # Parts that are over say nothing of parts still to be started, so a run of parts is over when someone has judged it.
-        return self.verdict is not None and all(e.key in parts and parts[e.key].is_final for e in self.starts)
+        return self.verdict is not None and all(part_of(e.key) in parts and parts[part_of(e.key)].is_final for e in self.starts)
 
     @property
     def holds_place(self) -> bool:

@@ -128,13 +128,14 @@ class LedgerStore:
         *,
         is_live: IsLive,
         force: bool = False,
+        data: dict[str, Any] | None = None,
     ) -> Admission:
         """Whether this DAG run may work on the batch, and on which attempt; decided anew whenever another writer was first.
 
         `is_live` is asked outside any transaction. `force` opens a new attempt whatever the last says, once for each DAG run,
-        and never while another live DAG run holds the batch.
+        and never while another live DAG run holds the batch. `data` goes into the entry that opens or takes over an attempt.
         """
-        request = Request(input_hash, origin, force)
+        request = Request(input_hash, origin, force, data or {})
         for _ in range(TRIES):
             standing = self.standing(vendor, environment, batch_id)
             decision = decide(standing, request, is_live)
@@ -176,7 +177,7 @@ class LedgerStore:
             standing = _attempt(chain, attempt)
             known = standing.intents.get((step, key))
             if known is not None:
-                return Intent(known, fresh=False, result=standing.results.get((step, key)))
+                return Intent(known, fresh=False, result=standing.answers.get((step, key)))
             _check_holder(fold(chain), standing, step, origin)
             if max_live is not None and not _has_place(connection, attempt):
                 _check_places(_live(connection, attempt.vendor, attempt.environment), attempt, max_live)

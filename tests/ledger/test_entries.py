@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ferry.core.model import Attempt, Counts, RunState
+from ferry.ledger.entries import ADMIT, GENESIS, START, AttemptStanding, Draft, Entry, Kind, Origin, Verdict, fold
+
+WHEN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+ORIGIN = Origin("migrate_domo", "b.1", "task", 1)
+
+
+def chain(*facts: dict[str, Any]) -> list[Entry]:
+    """A chain of entries about one batch; the first attempt is opened unless a fact says otherwise."""
+    entries: list[Entry] = []
+    for fact in ({"step": ADMIT, "kind": Kind.INTENT}, *facts):
+        attempt = Attempt("domo", "d.example.com", "b", fact.get("attempt", 1))
+        draft = Draft(**({"attempt": attempt, "origin": ORIGIN, "input_hash": "a" * 64} | fact | {"attempt": attempt}))
+        head = entries[-1].entry_hash if entries else GENESIS
+        entries.append(Entry.seal(draft, seq=len(entries) + 1, at=WHEN, prev_hash=head))
+    return entries
+
+
+def intent(step: str = START, **facts: Any) -> dict[str, Any]:
+    return {"step": step, "kind": Kind.INTENT} | facts
+
+
+def result(step: str = START, **facts: Any) -> dict[str, Any]:
+    return {"step": step, "kind": Kind.RESULT} | facts
+
+
+def look(state: RunState, **facts: Any) -> dict[str, Any]:
+    return {"step": "await_run", "kind": Kind.LOOK, "state": state} | facts
+
+
+def verdict(word: Verdict, **facts: Any) -> dict[str, Any]:
+    return {"step": "settle_batch", "kind": Kind.VERDICT, "verdict": word} | facts
+
+
+def standing(*facts: dict[str, Any]) -> AttemptStanding:
+    return fold(chain(*facts)).attempts[-1]
+
+
+def test_an_entry_survives_its_json():
+    entry = chain(look(RunState.RUNNING, counts={"n": 1}, data={"x": [1]}), verdict(Verdict.UNKNOWN))[1]
+    assert Entry.from_json(entry.to_json()) == entry
+    assert entry.computed_hash() == entry.entry_hash
+
+
+@pytest.mark.parametrize(
+    "change", [{"word": "x"}, {"seq": 9}, {"prev_hash": "f" * 64}, {"at": WHEN.replace(year=2025)}, {"counts": {"n": 1}}]
+)
+def test_everything_an_entry_says_is_in_its_hash(change):
+    entry = chain()[0]
+    assert replace(entry, **change).computed_hash() != entry.entry_hash
+
+
+def test_the_hash_of_an_entry_never_changes_between_versions():
+    assert chain()[0].entry_hash == "a01fd3cab2d1dc761e085a826571ecfee7f6dc37996b0d2041dd47ccdf815e1d"
+
+
+def test_a_new_attempt_is_open_and_nothing_is_known():
+    one = standing()
+    assert (one.is_open, one.started, one.start_known, one.run_state, one.ref, one.word) == (True, False, False, None, "", "")
+    assert (one.verdict, one.counts, one.counters, one.holds_place, one.holder) == (None, Counts(), {}, False, ORIGIN)
+
+
+def test_the_newest_ref_of_a_step_that_names_the_run_is_the_run():
+    one = standing(
+        result("open_run", ref="p-1"), intent(), result(ref="r-2"), result("fetch_errors", ref="not a run"), result(ref="")
+    )
+    assert (one.ref, one.ref_of("open_run"), one.ref_of("find_run")) == ("r-2", "p-1", "")
+
+
+def test_state_word_and_counters_are_the_last_look_at_the_whole_run():
+    seen = look(RunState.RUNNING, word="Processing", counts={"done": 4})
+    one = standing(intent(), result(state=RunState.QUEUED), seen, look(RunState.SUCCEEDED, key="part"))
+    assert (one.run_state, one.word, one.counters) == (RunState.RUNNING, "Processing", {"done": 4})
+
+
+def test_an_intent_is_known_once_there_is_a_result_or_an_adoption():
+    assert standing(intent(), look(RunState.RUNNING)).start_known is False
+    assert standing(intent(), {"step": START, "kind": Kind.ADOPTED}).start_known is True
+    assert standing(intent(key="a"), intent(key="b"), result(key="a")).start_known is False
+
+
+@pytest.mark.parametrize(
+    ("facts", "over"),
+    [
+        ([], False),
+        ([result("open_run", state=RunState.FAILED_CLEAN)], False),
+        ([result("open_run", state=RunState.SUCCEEDED), intent()], False),
+        ([intent()], False),
+        ([intent(), result(state=RunState.QUEUED)], False),
+        ([intent(), result(state=RunState.FAILED_CLEAN)], True),
+        ([intent(), look(RunState.CANCELLED)], True),
+        ([intent(), look(RunState.SUCCEEDED), look(RunState.RUNNING)], False),
+        ([intent(key="a"), result(key="a", state=RunState.SUCCEEDED)], False),
+        ([intent(key="a"), result(key="a", state=RunState.SUCCEEDED), verdict(Verdict.UNBALANCED)], True),
+        ([intent(key="a"), intent(key="b"), result(key="a", state=RunState.SUCCEEDED), verdict(Verdict.UNBALANCED)], False),
+        ([intent(key="a"), look(RunState.SUCCEEDED), intent(key="b")], False),
+    ],
+)
+def test_a_run_is_over_only_when_the_vendor_said_so_of_all_that_was_started(facts, over):
+    assert standing(*facts).run_is_over is over
+
+
+def test_counts_are_the_verdicts_before_reconciliations():
+    counted = {"sent": 3, "accepted": 2, "rejected": 1}
+    assert standing(result("reconcile", counts=counted)).counts == Counts(sent=3, accepted=2, rejected=1)
+    assert standing(result("reconcile", counts=counted), verdict(Verdict.REFUSED, counts={"sent": 4})).counts == Counts(sent=4)
+
+
+def test_the_last_attempt_speaks_for_the_batch():
+    balanced = chain(verdict(Verdict.BALANCED))
+    assert fold(balanced).balanced
+    again = fold(chain(verdict(Verdict.BALANCED), {"step": ADMIT, "kind": Kind.INTENT, "attempt": 2}))
+    assert (again.balanced, again.seq, len(again.attempts)) == (False, 3, 2)
+
+
+def test_nothing_cannot_be_folded():
+    with pytest.raises(ValueError, match="nothing to fold"):
+        fold([])
