@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv/bin/python
 ROWS ?= 40000
 JOBS ?= 2
+PLACE ?= var/demo
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test check sandbox bench verify docs add-vendor batch lock clean
 
@@ -30,8 +31,8 @@ sandbox: .venv/.runtime ## The vendors played on a port of this machine (PORT=87
 bench: .venv/.dev ## The measurements behind the README's numbers
 	@scripts/bench.sh
 
-verify: .venv/.runtime ## Check every ledger chain and evidence file (LEDGER=var/demo/ledger.db by default)
-	@$(VENV) scripts/verify.py $(ARGS)
+verify: .venv/.runtime ## Check every ledger chain and evidence file of PLACE=var/demo (or of connection ferry_ledger, if set here)
+	@$(VENV) scripts/verify.py $(if $(AIRFLOW_CONN_FERRY_LEDGER),,--ledger $(PLACE)/ledger.db --evidence $(PLACE)/evidence) $(ARGS)
 
 docs: .venv/.dev ## Write dags/README.md from the DAGs' own docs
 	@$(VENV) -m scripts.docs

@@ -44,7 +44,7 @@ def load(folder: Path) -> list[DAG]:
     """Every DAG below the folder, by id; BrokenDag with Airflow's own words if a file does not load."""
     with tempfile.TemporaryDirectory(prefix="ferry-docs-") as home:
         settle_in(home)
-        from airflow.dag_processing.dagbag import BundleDagBag  # noqa: PLC0415 (Airflow reads its settings when it is imported)
+        from airflow.dag_processing.dagbag import BundleDagBag
 
         bag = BundleDagBag(str(folder), bundle_path=folder, bundle_name="dags-folder")
         if bag.import_errors:
@@ -61,7 +61,7 @@ def settle_in(home: str) -> None:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": f"{home}/plugins",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
     }
 
 

@@ -17,7 +17,9 @@ from pydantic import Field, ValidationError
 from ferry.core.batch import MANIFEST, Strict
 from ferry.ledger.entries import Verdict
 from ferry.vendors import all_vendors
+from scripts.environment import ROOT
 
+BATCHES = ROOT / "include" / "batches"
 DEMO = "demo.yaml"
 HAND_MADE = "hand_made.json"
 REHEARSAL = "rehearsal.yaml"
@@ -76,7 +78,7 @@ class DemoBatch:
         return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
 
 
-def demo_batches(root: Path) -> list[DemoBatch]:
+def demo_batches(root: Path = BATCHES) -> list[DemoBatch]:
     """Every batch below `root` that has a demo.yaml, of all vendors there are."""
     found = [_read(vendor, path.parent) for vendor in all_vendors() for path in sorted((root / vendor).glob(f"*/{DEMO}"))]
     if not found:
@@ -84,7 +86,7 @@ def demo_batches(root: Path) -> list[DemoBatch]:
     return found
 
 
-def rehearsal(root: Path, vendor: str) -> Rehearsal:
+def rehearsal(vendor: str, root: Path = BATCHES) -> Rehearsal:
     """What the vendor's folder of batches says about the demo; nothing special if it says nothing."""
     path = root / vendor / REHEARSAL
     if not path.exists():

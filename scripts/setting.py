@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ferry.vendors import all_vendors
 from scripts.rehearsal import DemoBatch, rehearsal
 from scripts.stack import ApiError, Stack, StackError
@@ -11,22 +9,21 @@ from scripts.stack import ApiError, Stack, StackError
 DISPATCH = "dispatch_batches"
 
 
-def prepare(stack: Stack, root: Path, batches: list[DemoBatch], *, pause: bool) -> None:
-    """Everything a person would do once after installing; `pause` leaves the DAGs asleep."""
+def prepare(stack: Stack, batches: list[DemoBatch]) -> None:
+    """Everything a person would do once after installing, and the rehearsed state of the vendors."""
     for vendor in {batch.vendor for batch in batches}:
-        set_sandbox(stack, root, vendor)
+        set_sandbox(stack, vendor)
     for batch in batches:
         for record in batch.hand_made():
             stack.sandbox("POST", f"/{batch.vendor}/records", record)
     make_pools(stack)
     wait_for_dags(stack, {DISPATCH, *(vendor.dag_id for vendor in all_vendors().values())})
-    if not pause:
-        stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%", tags=["ferry"])
+    stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%")
 
 
-def set_sandbox(stack: Stack, root: Path, vendor: str) -> None:
+def set_sandbox(stack: Stack, vendor: str) -> None:
     """The vendor's switches as its rehearsal.yaml wants them."""
-    if wanted := dict(rehearsal(root, vendor).switches):
+    if wanted := dict(rehearsal(vendor).switches):
         stack.sandbox("PUT", f"/{vendor}/switches", wanted)
 
 

@@ -12,7 +12,6 @@ from scripts.rehearsal import DemoError, demo_batches
 from scripts.setting import prepare
 from scripts.stack import ApiError, Stack, StackError, leftovers
 
-BATCHES = ROOT / "include" / "batches"
 HOME = ROOT / "var" / "up"
 PORT = 8080
 
@@ -26,7 +25,7 @@ def up() -> int:
     stack = Stack(HOME, port=PORT if _free(PORT) else 0)
     try:
         stack.start()
-        prepare(stack, BATCHES, demo_batches(BATCHES), pause=False)
+        prepare(stack, demo_batches())
     except BaseException as error:
         stack.close()
         if not isinstance(error, StackError | ApiError | DemoError):
