@@ -50,6 +50,8 @@ def serve(app: Sandbox, listener: socket.socket, tell_ready: Callable[[], None],
         proxy_headers=False,
         lifespan="on",
         timeout_graceful_shutdown=1,
+        # Longer than a client's polling interval: a connection closed between two polls would look like a lost answer.
+        timeout_keep_alive=75,
     )
     return Server(config, tell_ready)
 

@@ -16,12 +16,13 @@ class BadSwitchError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One quirk. Its type is that of its default; numbers are never negative; `choices`, if any, is closed."""
+    """One quirk. Its type is that of its default; numbers are never below `least`; `choices`, if any, is closed."""
 
     name: str
     default: Value
     description: str
     choices: tuple[str, ...] = ()
+    least: int = 0
 
     def checked(self, value: object) -> Value:
         """The value in this switch's type, or an error that says what is allowed."""
@@ -30,8 +31,8 @@ class Switch:
             value = float(value)
         if type(value) is not wanted or (self.choices and value not in self.choices):
             raise BadSwitchError(f"Switch {self.name!r} takes {self._allowed()}.")
-        if isinstance(value, int | float) and value < 0:
-            raise BadSwitchError(f"Switch {self.name!r} takes no negative number.")
+        if isinstance(value, int | float) and value < self.least:
+            raise BadSwitchError(f"Switch {self.name!r} takes no number below {self.least}.")
         assert isinstance(value, bool | int | float | str)
         return value
 

@@ -30,7 +30,7 @@ SWITCHES = (
     Switch("token_calls", 0, "calls a token is good for before it answers 401, to expire one in mid-poll; 0 = no limit"),
     Switch("token_throttle", 0, "token requests allowed per client address in 5 real minutes (the vendor: 100 [S]); 0 = off"),
     Switch("requests_per_second", 0, "API calls allowed per real second, then 429 [D]; 0 = off"),
-    Switch("inject_status", 500, "what every n-th API call answers, see inject_every: 429, 500, 401..."),
+    Switch("inject_status", 500, "what every n-th API call answers, see inject_every: 429, 500, 401...", least=200),
     Switch("inject_every", 0, "answer every n-th API call with inject_status instead of handling it; 0 = off"),
     Switch(
         "storage_refuses_tenant",
@@ -52,7 +52,7 @@ SWITCHES = (
     # The records and error files
     Switch("limit_rows", DEFAULT_LIMIT, "rows above which the direct downloads answer the size error [D]"),
     Switch("limit_shape", "bare", "shape of the size error", ("bare", "wrapped")),
-    Switch("limit_status", 400, "HTTP status of the size error [A-6]: 400, 413, 200"),
+    Switch("limit_status", 400, "HTTP status of the size error [A-6]: 400, 413, 200", least=200),
     Switch("records_url_method", "both", "verb of the records link: the pages disagree", ("both", "put", "get")),
     Switch("records_file_polls", 0, "calls for the records link that are told the file is not there yet [A-8]"),
     Switch("records_not_ready", "412", "how they are told", ("412", "null", "empty")),
