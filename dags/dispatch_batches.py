@@ -49,13 +49,13 @@ VENDORS = list(all_vendors())
 )
 def dispatch_batches() -> None:
     @task
-    def find_due(params: dict[str, Any], data_interval_start: Any = None, data_interval_end: Any = None) -> list[dict[str, Any]]:
+    def find_due(params: Any = None, data_interval_start: Any = None, data_interval_end: Any = None) -> list[dict[str, Any]]:
         from ferry.steps.dispatching import due_batches
 
         return due_batches(params["vendors"], data_interval_start, data_interval_end)
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
-    def check_balanced(due: list[dict[str, Any]]) -> str:
+    def check_balanced(due: Any) -> str:
         from ferry.steps.dispatching import check_balanced
 
         return check_balanced(due)

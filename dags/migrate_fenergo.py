@@ -15,8 +15,8 @@ changed, gets a new attempt; `force_new_attempt` is the only way round that.
 
 ## When it is red
 
-* **check_batch**, **check_templates**: the batch was not sent. `findings.csv` in the evidence names file, row and column of every
-  fault. Correct the files and trigger again.
+* **check_batch**, **check_templates**: the batch was not sent. `findings.csv` in the evidence names file, row and column of
+  every fault. Correct the files and trigger again.
 * **start_run**, **await_run** with the vendor away: clear the task. It goes on where it stopped; nothing is started twice.
 * **confirm_start**: a person said that the run was not started, so the attempt is closed. Trigger again for a new one.
 * **await_run** after its patience ran out: the migration goes on at Fenergo, which cannot cancel. Look there, then clear the task.
@@ -44,40 +44,38 @@ from ferry.vendors.fenergo import operators as fenergo
 )
 def migrate_fenergo() -> None:
     admit = fenergo.FenergoAdmitBatchOperator()
-    prepare = [
-        fenergo.FenergoCheckBatchOperator(),
-        fenergo.FenergoOpenRunOperator(),
-        fenergo.FenergoAwaitPreparedOperator(patience=timedelta(hours=2)),
-        fenergo.FenergoCheckTemplatesOperator(),
-        fenergo.FenergoUploadBatchOperator(at_once=4),
-    ]
+    check = fenergo.FenergoCheckBatchOperator()
+    open_run = fenergo.FenergoOpenRunOperator()
+    prepared = fenergo.FenergoAwaitPreparedOperator(patience=timedelta(hours=2))
+    check_again = fenergo.FenergoCheckTemplatesOperator()
+    upload = fenergo.FenergoUploadBatchOperator(at_once=4)
     start = fenergo.FenergoStartRunOperator()
     confirm = fenergo.FenergoConfirmStartOperator()
     ended = fenergo.FenergoAwaitRunOperator(patience=timedelta(hours=24))
     route = RouteOutcomeOperator(succeeded="await_records", failed="fetch_errors")
+    settle = fenergo.FenergoSettleBatchOperator(trigger_rule=TriggerRule.ALL_DONE)
 
+    admit >> check >> open_run >> prepared >> check_again >> upload >> start >> confirm >> ended >> route
+
+    records = fenergo.FenergoAwaitRecordsOperator()
     reconcile = fenergo.FenergoReconcileOperator()
     clean_up = fenergo.FenergoCleanUpInputsOperator()
+    route >> Label("succeeded") >> records >> reconcile >> clean_up >> settle
 
+    errors = fenergo.FenergoFetchErrorsOperator()
     triage = fenergo.FenergoTriageOperator(remedy="ingest_alternate_ids", otherwise="settle_batch")
+    route >> Label("refused") >> errors >> triage >> Label("to be corrected") >> settle
+
+    ingest = fenergo.FenergoIngestAlternateIdsOperator()
+    ingested = fenergo.FenergoAwaitIngestionOperator()
+    close = fenergo.FenergoSettleIngestionOperator()
     next_attempt = TriggerAttemptOperator(
         task_id="next_attempt",
         trigger_dag_id="migrate_fenergo",
         trigger_run_id="{{ ti.xcom_pull(task_ids='settle_ingestion') }}",
         conf={"batch_id": "{{ params.batch_id }}", "force_new_attempt": False},
     )
-    settle = fenergo.FenergoSettleBatchOperator(trigger_rule=TriggerRule.ALL_DONE)
-
-    admit >> prepare[0] >> prepare[1] >> prepare[2] >> prepare[3] >> prepare[4] >> start >> confirm >> ended >> route
-    route >> Label("succeeded") >> fenergo.FenergoAwaitRecordsOperator() >> reconcile >> clean_up >> settle
-    route >> Label("refused") >> fenergo.FenergoFetchErrorsOperator() >> triage >> Label("to be corrected") >> settle
-    (
-        triage
-        >> Label("alternate ids")
-        >> fenergo.FenergoIngestAlternateIdsOperator()
-        >> fenergo.FenergoAwaitIngestionOperator()
-        >> (fenergo.FenergoSettleIngestionOperator() >> next_attempt >> settle)
-    )
+    triage >> Label("alternate ids") >> ingest >> ingested >> close >> next_attempt >> settle
 
 
 migrate_fenergo()

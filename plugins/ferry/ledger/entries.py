@@ -34,6 +34,7 @@ __all__ = [
     "SEEN",
     "SETTLE",
     "START",
+    "WATCHED",
     "AttemptStanding",
     "Draft",
     "Entry",

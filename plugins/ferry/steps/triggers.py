@@ -104,6 +104,10 @@ class VendorRunTrigger(BaseTrigger):
         step, key = self.ref_of
         return standing.ref_of(step, key) if step else standing.ref
 
+    def word_in(self, standing: AttemptStanding) -> str:
+        """The word that the next one is compared with."""
+        return standing.word
+
     def origin(self) -> Origin:
         """The task this trigger works for, as the ledger names it."""
         ti = self.task_instance
@@ -143,6 +147,10 @@ class VendorProofTrigger(VendorRunTrigger):
         """Anything but QUEUED is proof: the verb says QUEUED while there is none."""
         return seen.state is not RunState.QUEUED
 
+    def word_in(self, standing: AttemptStanding) -> str:
+        """The word just before the start: another one proves it."""
+        return standing.word_before_start
+
     def kind(self) -> Kind:
         """Proof of a start is a look at the run, not its end."""
         return Kind.LOOK
@@ -181,7 +189,7 @@ class _Watch:
 
     def __init__(self, trigger: VendorRunTrigger, ledger: LedgerStore, standing: AttemptStanding) -> None:
         self.trigger, self.ledger, self.attempt = trigger, ledger, standing.attempt
-        self.seen = Run(trigger.ref_in(standing), RunState.QUEUED, standing.word)
+        self.seen = Run(trigger.ref_in(standing), RunState.QUEUED, trigger.word_in(standing))
         self.since = since_when(standing)
         self.deadline = self.since + trigger.patience
         self.pause, self.looks, self.failed = trigger.first_look, 0, 0

@@ -170,8 +170,7 @@ class InputMoved(LedgerError):
 
 def connection_of(standing: AttemptStanding) -> str:
     """The connection an attempt was admitted with."""
-    for entry in standing.openings:
+    for entry in reversed(standing.openings):
         if told := entry.data.get(CONNECTION):
             return str(told)
     raise LedgerError(f"The ledger does not say which connection {standing.attempt} works with; trigger the batch again.")
-

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.branch import BranchMixIn
-from airflow.sdk import Context, TriggerRule
+from airflow.sdk import Context
 
 from ferry.steps.operators import AdmitBatchOperator, AwaitRunOperator, SettleBatchOperator, VendorOperator
 from ferry.steps.people import ConfirmStartOperator
@@ -143,7 +143,7 @@ class FenergoFetchErrorsOperator(VendorOperator):
         return fetch_errors(work)
 
 
-class FenergoTriageOperator(BranchMixIn, VendorOperator):
+class FenergoTriageOperator(VendorOperator, BranchMixIn):
     """Groups the errors by table, field and code, writes the report that says what to correct, and chooses the way on.
 
     The remedy is chosen where errors are unresolved references, the batch brings alternate ids, and this input has not been
@@ -245,6 +245,3 @@ class FenergoSettleBatchOperator(SettleBatchOperator):
     """The verdict on a Fenergo batch."""
 
     hook_path = HOOK
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trigger_rule=TriggerRule.ALL_DONE, **kwargs)
