@@ -60,7 +60,7 @@ def evidence(tmp_path) -> EvidenceStore:
 
 @pytest.fixture
 def filled(sqlite_store, evidence) -> LedgerStore:
-    sqlite_store.admit(*BATCH.values(), "a" * 64, ANNA, is_live=lambda _: True)
+    sqlite_store.admit(*BATCH.values(), "a" * 64, ANNA, is_live=lambda _: True, data={"title": "Clients of <2026>"})
     filed = evidence.file_text(FIRST, "start_run", "answer.txt", "accepted")
     facts = {"ref": "r-1", "word": EVIL, "note": EVIL, "evidence_path": filed.path, "evidence_hash": filed.sha256}
     sqlite_store.append(Draft(attempt=FIRST, step="start_run", kind=Kind.RESULT, origin=ANNA, **facts))
@@ -77,7 +77,7 @@ def page(filled, evidence) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["", "batch", "pack", "batch?vendor=a&environment=b&batch_id=c"])
+@pytest.mark.parametrize("path", ["", "batch", "pack", "batch/a/b/c", "batch?vendor=a&environment=b&batch_id=c"])
 def test_a_stranger_sees_nothing(page, path):
     answer = page.get(path, headers={"authorization": ""})
     assert answer.status_code == 401
@@ -106,6 +106,13 @@ def test_the_list_leads_to_the_batch_and_the_batch_to_its_pack(page):
     names = zipfile.ZipFile(io.BytesIO(packed.content)).namelist()
     assert "fenergo-clients-1/SHA256SUMS" in names
     assert "fenergo-clients-1/evidence/fenergo/api.example.com_8443/clients-1/1/start_run/answer.txt" in names
+
+
+def test_the_address_that_tasks_link_to_leads_to_the_batch(page):
+    answer = page.get("batch/fenergo/api.example.com:8443/clients-1", follow_redirects=True)
+    assert answer.url.path == "/ferry/batch"
+    assert "The chain of 3 entries is whole" in answer.text
+    assert "Clients of &lt;2026&gt;" in answer.text
 
 
 def test_what_vendors_and_people_write_is_shown_and_never_run(page):

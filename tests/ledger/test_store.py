@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -165,6 +167,17 @@ def test_the_parts_of_one_attempt_take_one_place(store):
         start(store, "two")
 
 
+def test_a_start_that_came_to_nothing_gave_its_place_back_and_queues_again(store):
+    first, origin = start(store, "one"), Origin("migrate_fenergo", "one")
+    no = {"step": "start_run", "kind": Kind.RESULT, "origin": origin, "state": RunState.FAILED_CLEAN}
+    store.append(Draft(attempt=first, **no))
+    second = start(store, "two")
+    with pytest.raises(LedgerFull):
+        store.intend(first, "start_run", key="~2", origin=origin, max_live=1)
+    store.append(Draft(attempt=second, **no))
+    assert store.intend(first, "start_run", key="~2", origin=origin, max_live=1).fresh
+
+
 def test_another_environment_has_its_own_places(store):
     start(store, "one")
     origin = Origin("migrate_fenergo", "x")
@@ -290,6 +303,39 @@ def test_sixteen_processes_never_have_more_live_runs_than_allowed(store, crew):
     assert seen
     assert max(seen) <= 3
     assert store.live("dmm", "d.example.com") == []
+
+
+def test_what_was_acknowledged_before_a_kill_is_there_and_the_chain_is_whole(opened):
+    command = [sys.executable, str(Path(__file__).with_name("writers.py")), url_of(opened), FIRST.key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        acknowledged = [int(writer.stdout.readline()) for _ in range(25)]
+        writer.kill()
+        acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
+    assert [entry.seq for entry in opened.of_batch(*BATCH)][: len(acknowledged) + 1] == [1, *acknowledged]
+    assert opened.verify() == []
+    assert opened.append(look()).seq >= acknowledged[-1] + 1
+
+
+def test_a_forked_child_does_not_talk_on_its_parents_connections(opened):
+    program = """
+import os, sys
+from ferry.core.model import Attempt
+from ferry.ledger.store import LedgerStore
+store, first = LedgerStore(sys.argv[1]), Attempt.parse(sys.argv[2])
+store.attempt(first)
+children = [os.fork() for _ in range(1)]
+if children == [0]:
+    for _ in range(20):
+        store.attempt(first)
+    os._exit(0)
+for _ in range(20):
+    store.attempt(first)
+assert os.waitpid(children[0], 0)[1] == 0
+store.attempt(first)
+"""
+    done = subprocess.run([sys.executable, "-c", program, url_of(opened), FIRST.key], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 ONE_OF_16 = [False] * 15 + [True]

@@ -1,8 +1,9 @@
-"""One of several processes that write to the same ledger at once: takes orders and answers them over a pipe."""
+"""A process that writes to the ledger beside others: takes orders over a pipe or, as a program, writes until it is killed."""
 
 from __future__ import annotations
 
 import os
+import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -62,3 +63,16 @@ def work(orders: Connection) -> None:
             answer = error.to_json()
         store.database.engine.dispose()
         orders.send(answer)
+
+
+def write_until_killed(url: str, attempt: str) -> None:
+    """Append for ever, and say each entry's number once the ledger has acknowledged it."""
+    store = LedgerStore(url)
+    while True:
+        (seq,) = append(store, attempt, 1)
+        sys.stdout.write(f"{seq}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    write_until_killed(*sys.argv[1:])

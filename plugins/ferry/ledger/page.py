@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, Query, Request
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -61,6 +62,12 @@ def ledger_page(login: Callable[..., Any], ledger: Callable[[], LedgerStore], ev
     @app.get("/batch")
     def batch(vendor: str, environment: str, batch_id: str, page: Page = 1) -> Response:
         return _batch(ledger(), (vendor, environment, batch_id), page)
+
+    @app.get("/batch/{vendor}/{environment}/{batch_id}")
+    def named(vendor: str, environment: str, batch_id: str) -> Response:
+        # The short address that tasks link to; the page itself stands one level up, where its own links lead.
+        key = urlencode({"vendor": vendor, "environment": environment, "batch_id": batch_id})
+        return RedirectResponse(f"../../../batch?{key}", headers=HEADERS)
 
     @app.get("/pack")
     def download(vendor: str, environment: str, batch_id: str) -> Response:
