@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, Param, TriggerRule, dag, task
 
 from ferry.steps.policy import DEFAULT_ARGS, TAG
-from ferry.steps.trigger_attempt import TriggerAttemptOperator
+from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_trigger
 from ferry.vendors import all_vendors
 
 VENDORS = list(all_vendors())
@@ -61,7 +61,9 @@ def dispatch_batches() -> None:
         return check_balanced(due)
 
     due = find_due()
-    migrate = TriggerAttemptOperator.partial(task_id="migrate", map_index_template="{{ task.trigger_run_id }}").expand_kwargs(due)
+    migrate = TriggerAttemptOperator.partial(task_id="migrate", map_index_template="{{ task.trigger_run_id }}").expand_kwargs(
+        due.map(to_trigger)
+    )
     migrate >> check_balanced(due)
 
 

@@ -19,7 +19,7 @@ changed, gets a new attempt; `force_new_attempt` is the only way round that.
   every fault. Correct the files and trigger again.
 * **start_run**, **await_run** with the vendor away: clear the task. It goes on where it stopped; nothing is started twice.
 * **confirm_start**: a person said that the run was not started, so the attempt is closed. Trigger again for a new one.
-* **await_run** after its patience ran out: the migration goes on at Fenergo, which cannot cancel. Look there, then clear the task.
+* **await_run** after its patience ran out: the migration goes on at Fenergo, which cannot cancel. Look there, then clear it.
 * **settle_batch**: the batch does not balance. Its message, the batch's ledger page and `report.md` in the evidence say which
   records, why, and what to correct.
 """

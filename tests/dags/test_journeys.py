@@ -20,3 +20,25 @@ def test_a_refused_batch_is_red_and_its_report_says_what_to_correct(house):
     assert last.counts.accepted == 0
     assert last.counts.rejected > 0
     assert last.counts.adds_up
+
+
+def test_alternate_ids_are_assigned_once_and_never_overwritten(house):
+    made = house.control("POST", "/fenergo/records", json={"tableName": "Company", "name": "Made by hand"})
+    folder = house.home / "batches/fenergo/ids"
+    folder.mkdir(parents=True)
+    manifest = (
+        "vendor: fenergo\ndue: 2026-01-01\ndag: assign_fenergo_alternate_ids\n"
+        "fenergo: {jurisdiction: Migration, alternate_ids: ids.csv}\n"
+    )
+    (folder / "manifest.yaml").write_text(manifest)
+    (folder / "ids.csv").write_text(f'"tableName","alternateId","fenxId"\n"Company","HAND-1","{made["fenxId"]}"\n')
+    assert str(house.play("assign_fenergo_alternate_ids", batch_id="ids").state) == "success"
+    assert house.last("ids").verdict is Verdict.BALANCED
+    assert house.last("ids").counts.accepted == 1
+
+    again = house.home / "batches/fenergo/ids-again"
+    again.mkdir()
+    (again / "manifest.yaml").write_text(manifest)
+    (again / "ids.csv").write_text(f'"tableName","alternateId","fenxId"\n"Company","HAND-2","{made["fenxId"]}"\n')
+    assert str(house.play("assign_fenergo_alternate_ids", batch_id="ids-again").state) == "failed"
+    assert house.control("GET", "/fenergo/state")["overwrites"] == []

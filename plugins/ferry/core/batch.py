@@ -66,6 +66,8 @@ class Manifest(Strict):
     due: date
     """The date whose scheduled window owns the batch."""
     connection: str
+    dag: str
+    """The DAG that moves the batch; `migrate_<vendor>` unless the batch is of another kind."""
     title: str = ""
     files: list[FileEntry] = []
 
@@ -154,7 +156,8 @@ def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]
         raise BadInput(f"{where}: must be a mapping with vendor, due and files; it is {type(data).__name__}.")
     if data.get("vendor") != vendor:
         raise BadInput(f"{where}{lines.at(('vendor',))}: vendor must be {vendor!r}, the folder the batch lies in.")
-    common = {"connection": f"{vendor}_default", **{key: value for key, value in data.items() if key != vendor}}
+    defaults = {"connection": f"{vendor}_default", "dag": f"migrate_{vendor}"}
+    common = defaults | {key: value for key, value in data.items() if key != vendor}
     try:
         own = section.model_validate(data.get(vendor) or {}) if section else Section()
     except ValidationError as error:

@@ -8,6 +8,7 @@ from airflow.sdk import Context
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from ferry.core.batch import read_batch
+from ferry.core.errors import BadInput
 from ferry.ledger.admission import Admission
 from ferry.ledger.entries import Origin
 from ferry.steps import places
@@ -20,6 +21,10 @@ LIVE = frozenset({"queued", "running", "restarting"})
 def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *, force: bool) -> Admission:
     """The ledger's decision for the batch as it lies there now."""
     batch = read_batch(places.batches(), hook_class.vendor, batch_id, hook_class.section_class)
+    if batch.manifest.dag != context["ti"].dag_id:
+        raise BadInput(
+            f"Batch {batch_id} is for DAG {batch.manifest.dag}, as its manifest says; trigger that one. Nothing was sent."
+        )
     hook = hook_class(batch.manifest.connection)
     return places.ledger().admit(
         hook_class.vendor,

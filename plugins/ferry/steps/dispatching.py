@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -28,20 +28,13 @@ class Due:
     vendor: str
     environment: str
     batch_id: str
-    due: date
+    dag: str
+    due: str
     attempt: int
-
-    def to_trigger(self) -> dict[str, Any]:
-        """What a mapped trigger task needs."""
-        return {
-            "trigger_dag_id": f"migrate_{self.vendor}",
-            "trigger_run_id": f"{self.batch_id}.{self.attempt}",
-            "conf": {"batch_id": self.batch_id, "force_new_attempt": False},
-        }
 
 
 def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
-    """Trigger arguments of all open batches due in [start, end), oldest first; all open ones where there is no interval."""
+    """All open batches due in [start, end) as plain JSON, oldest first; every open one where there is no interval."""
     found: list[Due] = []
     for vendor in vendors:
         found.extend(_of_vendor(vendor, start, end))
@@ -50,7 +43,7 @@ def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | 
         names = ", ".join(f"{batch.vendor}/{batch.batch_id}" for batch in left)
         log.warning("%d open batches are more than one run can map; left for the next: %s", len(found), names)
     log.info("%d open batches: %s", len(found), ", ".join(f"{b.vendor}/{b.batch_id}" for b in found[:MOST]) or "none")
-    return [batch.to_trigger() for batch in found[:MOST]]
+    return [asdict(batch) for batch in found[:MOST]]
 
 
 def _of_vendor(vendor: str, start: datetime | None, end: datetime | None) -> list[Due]:
@@ -74,7 +67,7 @@ def _if_open(vendor: str, batch_id: str, manifest: Manifest) -> Due | None:
     standing = places.ledger().standing(vendor, environment, batch_id)
     if standing.balanced:
         return None
-    return Due(vendor, environment, batch_id, manifest.due, next_attempt(standing))
+    return Due(vendor, environment, batch_id, manifest.dag, manifest.due.isoformat(), next_attempt(standing))
 
 
 def next_attempt(standing: Standing) -> int:
@@ -89,19 +82,17 @@ def _in_window(due: date, start: datetime | None, end: datetime | None) -> bool:
     return start is None or end is None or start.date() <= due < end.date()
 
 
-def check_balanced(triggered: list[dict[str, Any]]) -> str:
-    """One sentence if every batch that was due is balanced now; FerryError naming those that are not."""
-    open_still = []
-    for asked in triggered:
-        vendor, batch_id = asked["trigger_dag_id"].removeprefix("migrate_"), asked["conf"]["batch_id"]
-        text = (places.batches() / vendor / batch_id / MANIFEST).read_text(encoding="utf-8")
-        manifest, _ = parse_manifest(text, vendor, batch_id, None)
-        batch = _if_open(vendor, batch_id, manifest)
-        if batch is not None:
-            open_still.append(f"{vendor}/{batch_id}")
-    if open_still:
+def check_balanced(dispatched: list[dict[str, Any]]) -> str:
+    """One sentence if every dispatched batch is balanced now; FerryError naming those that are not."""
+    ledger = places.ledger()
+    still_open = [
+        f"{due['vendor']}/{due['batch_id']}"
+        for due in dispatched
+        if not ledger.standing(due["vendor"], due["environment"], due["batch_id"]).balanced
+    ]
+    if still_open:
         raise FerryError(
-            f"{len(open_still)} of {len(triggered)} batches are not balanced: {', '.join(open_still)}. Their DAG runs say why. "
+            f"{len(still_open)} of {len(dispatched)} batches are not balanced: {', '.join(still_open)}. Their DAG runs say why. "
             "Correct them and backfill this interval with reprocess behaviour 'failed': only what is open is sent again."
         )
-    return f"All {len(triggered)} batches are balanced."
+    return f"All {len(dispatched)} batches are balanced."

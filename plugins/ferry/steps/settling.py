@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from ferry.core.model import Counts, RunState
-from ferry.ledger.entries import AttemptStanding, Verdict
+from ferry.ledger.entries import ADMIT, AttemptStanding, Verdict
 from ferry.steps.work import Work
 
 CHECKS = ("check_batch", "check_templates")
@@ -39,12 +39,12 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     abandoned = results.get(("confirm_start", ""))
     if abandoned and abandoned.state is RunState.CANCELLED:
         return Verdict.ABANDONED, Counts(), f"{abandoned.note} Trigger again: that is a new attempt."
-    if not standing.started:
-        return _before_start(standing)
     if reconciled := results.get(("reconcile", "")):
         counts = Counts.from_json(reconciled.counts)
         balanced = counts.all_arrived and bool(reconciled.data.get("balanced"))
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
+    if not standing.started:
+        return _before_start(standing)
     fetched = results.get(("fetch_errors", ""))
     if fetched and standing.run_state in ENDED_CLEAN:
         return Verdict.REFUSED, Counts.from_json(fetched.counts), fetched.note
@@ -61,5 +61,7 @@ def _before_start(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     if prepared and prepared.state is RunState.FAILED_CLEAN:
         why = f"The vendor could not prepare the run: {prepared.note} Correct the manifest and trigger again."
         return Verdict.REFUSED, Counts(), why
-    why = "Nothing was started. Look at the first red task, correct what it names and clear it, or trigger the batch again."
+    asked = sorted({step for step, _ in standing.intents} - {ADMIT})
+    begun = f"Something was asked of the vendor ({', '.join(asked)})" if asked else "Nothing was sent"
+    why = f"{begun} and no run was started. Look at the first red task, correct what it names and clear it, or trigger again."
     return Verdict.UNKNOWN, Counts(), why

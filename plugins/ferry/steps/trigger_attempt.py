@@ -9,6 +9,15 @@ from airflow.providers.standard.triggers.external_task import DagStateTrigger
 from airflow.sdk import Context
 
 
+def to_trigger(due: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that trigger one attempt at a dispatched batch; its run id names it, so Airflow refuses a twin."""
+    return {
+        "trigger_dag_id": due["dag"],
+        "trigger_run_id": f"{due['batch_id']}.{due['attempt']}",
+        "conf": {"batch_id": due["batch_id"], "force_new_attempt": False},
+    }
+
+
 class TriggerAttemptOperator(TriggerDagRunOperator):
     """Airflow's own operator, made safe to repeat.
 

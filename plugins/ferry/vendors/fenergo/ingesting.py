@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ferry.core.errors import BatchRefused, FerryError, NotFound
 from ferry.core.model import Counts, Run, RunState
 from ferry.ledger.entries import Entry, Kind, Verdict
+from ferry.vendors.fenergo.csvfile import records
 from ferry.vendors.fenergo.earlier import GUARD, earlier_files
 from ferry.vendors.fenergo.findings import Level
 from ferry.vendors.fenergo.references import check_references, count_error_lines
@@ -21,7 +22,9 @@ log = logging.getLogger(__name__)
 
 def ingest_alternate_ids(work: Work) -> str:
     """The ingestion's id, once its execution was asked for. Whatever would overwrite an id is refused before it is sent."""
-    name = str(work.batch.section.alternate_ids)
+    name = work.batch.section.alternate_ids
+    if name is None:
+        raise BatchRefused(f"The manifest of {work.attempt.batch_id} names no alternate_ids file. Add it and trigger again.")
     with work.batch.local(name) as source:
         _guard(work, name)
         sent = work.result("file")
@@ -87,3 +90,22 @@ def close_for_next(work: Work) -> str:
         counts: dict[str, Any] = asdict(Counts.from_json(fetched.counts))
         work.judge(Verdict.REFUSED, counts, note)
     return f"{work.attempt.batch_id}.{work.attempt.number + 1}"
+
+
+def reconcile_ingestion(work: Work) -> dict[str, int]:
+    """Counts of an assignment of alternate ids: rows sent, rows the vendor names as refused, and the rest by how it ended."""
+    name = str(work.batch.section.alternate_ids)
+    ref = work.standing.ref_of("ingest_alternate_ids", "file")
+    awaited = work.standing.results[("await_ingestion", "")]
+    with work.batch.local(name) as source:
+        sent = sum(1 for _ in records(source))
+    rejected = min(sent, sum(_refused_rows(work, ref).values()))
+    whole = awaited.state is RunState.SUCCEEDED or rejected > 0
+    rest = sent - rejected
+    counts = Counts(sent, accepted=rest if whole else 0, rejected=rejected, unprocessed=0 if whole else rest)
+    note = (
+        f"Ingestion {ref} ended '{awaited.word}': {counts.accepted:,} of {sent:,} alternate ids were taken, {rejected:,} refused."
+    )
+    work.record(Kind.RESULT, ref=ref, note=note, counts=asdict(counts), data={"balanced": counts.all_arrived})
+    log.info("%s", note)
+    return asdict(counts)

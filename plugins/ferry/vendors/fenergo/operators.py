@@ -203,6 +203,19 @@ class FenergoSettleIngestionOperator(VendorOperator):
         return close_for_next(work)
 
 
+class FenergoReconcileIngestionOperator(VendorOperator):
+    """Counts what became of an assignment's rows: taken, or named by the vendor as refused."""
+
+    step = "reconcile"
+    hook_path = HOOK
+
+    def work_on(self, work: Work) -> dict[str, int]:
+        """Counts of the identity."""
+        from ferry.vendors.fenergo.ingesting import reconcile_ingestion
+
+        return reconcile_ingestion(work)
+
+
 class FenergoAwaitRecordsOperator(AwaitRunOperator):
     """Waits until FenX has made the records file, which it does on demand [D]."""
 
