@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ def airflow_environment(home: Path, dags: Path, base_url: str, password: str) ->
         "API__BASE_URL": base_url,
         "API__SECRET_KEY": secrets.token_hex(32),
         "API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=20",
         "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "tasks",
         "LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
@@ -71,6 +72,13 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [int(one.getsockname()[1]) for one in sockets]
+
+
+def write_exports(path: Path, environment: Mapping[str, str]) -> None:
+    """The settings as a file that a shell can read, so that `airflow ...` on a command line means the same Airflow."""
+    mine = {key: value for key, value in environment.items() if key.startswith(("AIRFLOW", "FERRY_"))}
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {key}={shlex.quote(value)}\n" for key, value in sorted(mine.items())), encoding="utf-8")
 
 
 def write_private(path: Path, content: Any) -> None:

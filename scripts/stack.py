@@ -17,7 +17,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from ferry.core.wire import httpx
-from scripts.environment import ROOT, USER, airflow_environment, ferry_environment, free_ports, outer_environment, write_private
+from scripts.environment import (
+    ROOT,
+    USER,
+    airflow_environment,
+    ferry_environment,
+    free_ports,
+    outer_environment,
+    write_exports,
+    write_private,
+)
 from scripts.processes import MARK, Service, marked, sweep
 
 SANDBOX = "sandbox"
@@ -75,6 +84,7 @@ class Stack:
         self.services = {SANDBOX: self._service(SANDBOX, sys.executable, "-m", "sandbox", *self._sandbox_options(box, speed))}
         for name in AIRFLOW:
             self.services[name] = self._service(name, sys.executable, "-m", "airflow", name, *self._options(name))
+        write_exports(self.home / "env.sh", self.env)
         self._client = httpx.Client(timeout=30, trust_env=False)
         self._token = ""
         write_private(self.home / "stack.json", {"mark": self.mark, "url": self.base_url, "sandbox": self.sandbox_url})

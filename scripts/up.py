@@ -38,6 +38,7 @@ def up() -> int:
         f"batches   {stack.batches}\n"
         f"ledger    {stack.ledger}\n"
         f"evidence  {stack.evidence}\n"
+        f"commands  . {stack.home / 'env.sh'}; .venv/bin/airflow ...   (backfills too: on SQLite the pages cannot create them)\n"
         "Trigger a migrate_ DAG with a batch id, or backfill dispatch_batches over the days the batches are due.\n"
         "`make down` ends it; the next `make up` starts afresh, because the sandbox has forgotten what the ledger remembers."
     )

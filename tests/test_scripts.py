@@ -1,0 +1,341 @@
+"""The workbench: processes that never outlive their stack, the demo's judgement, and messages that help."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ferry.core.model import Attempt, Counts, RunState
+from ferry.ledger.entries import Draft, Kind, Origin, Verdict
+from ferry.ledger.store import LedgerStore
+from scripts.docs import deeper
+from scripts.environment import ferry_environment, free_ports, write_private
+from scripts.outcome import NUMBERS, outcome_of, problems, standing_of, table_of, write_json
+from scripts.processes import MARK, Service, marked, sweep
+from scripts.progress import row_of, steps_of
+from scripts.rehearsal import (
+    DemoBatch,
+    DemoError,
+    Expectation,
+    Holding,
+    Rehearsal,
+    copy_to,
+    demo_batches,
+    differences,
+    started_twice,
+)
+from scripts.trouble import errors_in
+
+ROOT = Path(__file__).resolve().parent.parent
+PARENT_AND_CHILD = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print("child", child.pid, flush=True)
+sys.stdin.read() or child.wait()
+"""
+
+
+def wait_until(condition, seconds=20):
+    """Waiting for another process's output; there is no event to wait on."""
+    deadline = datetime.now(UTC).timestamp() + seconds
+    while not (value := condition()):
+        assert datetime.now(UTC).timestamp() < deadline, "it never happened"
+        os.sched_yield()
+    return value
+
+
+@pytest.fixture
+def family(tmp_path):
+    """A service with a child in a session of its own, as a task of Airflow's is."""
+    mark = f"test-{tmp_path.name}-{os.getpid()}"
+    service = Service("family", [sys.executable, "-c", PARENT_AND_CHILD], {**os.environ, MARK: mark}, tmp_path / "log", tmp_path)
+    service.start()
+    wait_until(lambda: service.last_lines())
+    child = int(service.last_lines()[-1].split()[1])
+    yield service, child, mark
+    sweep(mark)
+
+
+# Processes
+
+
+def test_a_killed_service_takes_its_children_along(family):
+    service, child, mark = family
+    service.kill()
+    assert not service.alive
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    assert list(marked(mark)) == []
+
+
+def test_a_stopped_service_ends_and_can_be_started_again(family):
+    service, _, mark = family
+    first = service.pid
+    service.stop()
+    assert list(marked(mark)) == []
+    service.start()
+    assert service.alive
+    assert service.pid != first
+
+
+def test_the_sweep_finds_children_whose_parent_is_gone(family):
+    service, child, mark = family
+    os.kill(service.pid, signal.SIGKILL)
+    wait_until(lambda: not service.alive)
+    assert [process.pid for process in marked(mark)] == [child]
+    sweep(mark)
+    assert list(marked(mark)) == []
+
+
+def test_a_frozen_service_runs_again_when_it_is_thawed(family):
+    service, child, _ = family
+    service.freeze()
+    wait_until(lambda: psutil.Process(child).status() == psutil.STATUS_STOPPED)
+    service.thaw()
+    wait_until(lambda: psutil.Process(child).status() != psutil.STATUS_STOPPED)
+    assert service.alive
+
+
+# Environment
+
+
+def test_ports_are_free_and_different():
+    ports = free_ports(5)
+    assert len(set(ports)) == 5
+
+
+def test_a_vendor_brings_its_sandbox_connections_and_the_caller_may_replace_them(tmp_path):
+    own = {"conn_type": "postgres", "host": "db"}
+    told = ferry_environment(tmp_path, tmp_path / "batches", "http://127.0.0.1:1", {"ferry_ledger": own})
+    assert json.loads(told["AIRFLOW_CONN_FENERGO_DEFAULT"])["host"].startswith("http://127.0.0.1:1/")
+    assert json.loads(told["AIRFLOW_CONN_FERRY_LEDGER"]) == own
+
+
+def test_passwords_are_readable_by_their_owner_only(tmp_path):
+    write_private(tmp_path / "passwords.json", {"admin": "x"})
+    assert (tmp_path / "passwords.json").stat().st_mode & 0o077 == 0
+
+
+# Demo batches
+
+
+@pytest.fixture
+def demo_batch(tmp_path):
+    folder = tmp_path / "fenergo" / "made-up"
+    folder.mkdir(parents=True)
+    with (folder / "company.csv").open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines).writerows([["alternateId", "name", "town"], ["A1", 'Ørsted "Wind", A/S', ""], ["A2", "-Beta", "Łódź"]])
+    return DemoBatch("fenergo", "made-up", date(2026, 1, 1), folder, Expectation(about="x", verdict=Verdict.BALANCED))
+
+
+def holding(batch, **kind):
+    expected = batch.expected.model_copy(update=kind)
+    return DemoBatch(batch.vendor, batch.batch_id, batch.due, batch.folder, expected)
+
+
+HELD = Holding(file="company.csv", at="records.Company")
+THERE = [
+    {"alternateId": "A1", "fenxId": "f1", "name": 'Ørsted "Wind", A/S'},
+    {"alternateId": "A2", "name": "-Beta", "town": "Łódź"},
+]
+
+
+def test_a_vendor_that_holds_every_value_has_no_differences(demo_batch):
+    assert list(differences(holding(demo_batch, holds=(HELD,)), {"records": {"Company": THERE}})) == []
+
+
+@pytest.mark.parametrize("there", [THERE[:1], [THERE[0], THERE[1] | {"town": "Lodz"}], []])
+def test_a_missing_or_different_record_is_named_by_key_and_not_by_value(demo_batch, there):
+    found = list(differences(holding(demo_batch, holds=(HELD,)), {"records": {"Company": there}}))
+    assert len(found) == 1
+    assert "company.csv" in found[0]
+    assert "dź" not in found[0]
+
+
+def test_records_of_a_refused_batch_must_not_be_at_the_vendor(demo_batch):
+    refused = holding(demo_batch, lacks=(HELD,))
+    assert list(differences(refused, {"records": {}})) == []
+    assert "2 records of company.csv are there" in next(differences(refused, {"records": {"Company": THERE}}))
+
+
+def test_a_run_that_was_started_twice_is_named():
+    told = Rehearsal(runs="migrations")
+    assert started_twice(told, {"migrations": [{"id": "m1", "starts": 1}, {"id": "m2", "starts": 2}]}) == ["m2"]
+    assert started_twice(Rehearsal(), {"migrations": []}) == []
+
+
+def test_the_demo_batches_of_the_repository_are_well_formed(tmp_path):
+    batches = demo_batches()
+    assert {batch.expected.verdict for batch in batches} >= {Verdict.BALANCED, Verdict.REFUSED}
+    for batch in batches:
+        assert all((batch.folder / held.file).exists() for held in (*batch.expected.holds, *batch.expected.lacks)), batch.name
+    copy_to(batches, tmp_path)
+    assert len(demo_batches(tmp_path)) == len(batches)
+
+
+def test_a_demo_yaml_with_an_unknown_key_is_refused_by_name(tmp_path):
+    folder = tmp_path / "fenergo" / "b"
+    folder.mkdir(parents=True)
+    (folder / "demo.yaml").write_text("about: x\nverdict: balanced\nverdikt: no\n")
+    with pytest.raises(DemoError, match=r"fenergo/b/demo\.yaml.*\n?.*verdikt"):
+        demo_batches(tmp_path)
+
+
+# Outcome and progress, from a real ledger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    store = LedgerStore(str(tmp_path / "ledger.db"))
+    store.migrate()
+    return store
+
+
+def settle(ledger, batch, verdict, counts):
+    origin = Origin("migrate_fenergo", f"{batch.batch_id}.1", "settle_batch", 1)
+    ledger.admit("fenergo", "example.com", batch.batch_id, "0" * 64, origin, is_live=lambda _: False)
+    attempt = Attempt("fenergo", "example.com", batch.batch_id, 1)
+    ledger.intend(attempt, "start_run", ref="run-7", origin=origin)
+    seen = {
+        "ref": "run-7",
+        "word": "Processing",
+        "state": RunState.RUNNING,
+        "data": {"counters": {"entities": 1200, "failed": 0}},
+    }
+    ledger.append(Draft(attempt=attempt, step="start_run", kind=Kind.RESULT, origin=origin, **seen))
+    path = "fenergo/example.com/made-up/1/fetch_errors/errors.csv"
+    ledger.append(
+        Draft(attempt=attempt, step="fetch_errors", kind=Kind.RESULT, origin=origin, evidence_path=path, evidence_hash="0" * 64)
+    )
+    if verdict:
+        ledger.settle(attempt, verdict, origin, counts=counts.to_json())
+
+
+def test_an_outcome_is_what_the_ledger_says(demo_batch, ledger, tmp_path):
+    settle(ledger, demo_batch, Verdict.BALANCED, Counts(sent=5, accepted=4, waived=1))
+    (tmp_path / "evidence" / "fenergo" / "example.com" / "made-up").mkdir(parents=True)
+    outcome = outcome_of(standing_of(ledger, demo_batch), demo_batch, tmp_path / "evidence")
+    write_json([outcome], tmp_path / "demo.json")
+    assert json.loads((tmp_path / "demo.json").read_text()) == [
+        {
+            "vendor": "fenergo",
+            "batch_id": "made-up",
+            "verdict": "balanced",
+            "attempts": 1,
+            "sent": 5,
+            "accepted": 4,
+            "rejected": 0,
+            "unprocessed": 0,
+            "waived": 1,
+            "vendor_refs": ["run-7"],
+            "evidence": str(tmp_path / "evidence" / "fenergo" / "example.com" / "made-up"),
+        }
+    ]
+    assert problems(outcome, demo_batch) == []
+
+
+def test_an_outcome_that_was_not_announced_is_a_problem(demo_batch, ledger, tmp_path):
+    settle(ledger, demo_batch, Verdict.REFUSED, Counts(sent=5, accepted=1, rejected=2))
+    told = " / ".join(problems(outcome_of(standing_of(ledger, demo_batch), demo_batch, tmp_path), demo_batch))
+    assert "ended refused, not balanced" in told
+    assert "do not add up" in told
+
+
+def test_a_batch_that_nobody_admitted_is_a_problem(demo_batch, ledger, tmp_path):
+    outcome = outcome_of(standing_of(ledger, demo_batch), demo_batch, tmp_path)
+    assert "ended never admitted, not balanced" in problems(outcome, demo_batch)
+
+
+def test_the_totals_of_the_table_add_up(demo_batch, ledger, tmp_path):
+    settle(ledger, demo_batch, Verdict.BALANCED, Counts(sent=1500, accepted=1500))
+    outcome = outcome_of(standing_of(ledger, demo_batch), demo_batch, tmp_path)
+    columns = {column.header: list(column.cells) for column in table_of([outcome, outcome]).columns}
+    assert columns["sent"] == ["1,500", "1,500", "3,000"]
+    assert set(NUMBERS) < set(columns)
+
+
+def test_progress_shows_the_vendors_word_and_the_busiest_task(demo_batch, ledger):
+    settle(ledger, demo_batch, None, Counts())
+    tasks = [
+        {"dag_run_id": "made-up.1", "task_id": "settle_batch", "state": "scheduled"},
+        {"dag_run_id": "made-up.1", "task_id": "await_run", "state": "deferred"},
+    ]
+    row = row_of(demo_batch, standing_of(ledger, demo_batch), steps_of(tasks))
+    assert (row.attempt, row.step, row.word, row.counters) == ("1", "await_run (deferred)", "Processing", "entities 1,200")
+    assert "await_run (deferred), vendor says 'Processing'" in row.told()
+
+
+def test_the_last_errors_of_a_task_log_are_found(tmp_path):
+    lines = [
+        {"level": "info", "event": "fine"},
+        {
+            "level": "error",
+            "event": "Task failed",
+            "error_detail": [{"exc_type": "AirflowFailException", "exc_value": "it is refused"}],
+        },
+    ]
+    (tmp_path / "log").write_text("\n".join(["not json", *(json.dumps(line) for line in lines)]))
+    assert errors_in(tmp_path / "log") == ["Task failed | AirflowFailException: it is refused"]
+
+
+# Docs, make, and an interrupted demo
+
+
+def test_headings_of_a_dag_move_below_its_own_and_code_stays_as_it_is():
+    assert deeper("# A\n```\n# comment\n```\n## B") == "### A\n```\n# comment\n```\n#### B"
+
+
+def test_make_lists_its_commands():
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[1] for line in told.splitlines()} >= {
+        "demo",
+        "up",
+        "down",
+        "test",
+        "check",
+        "sandbox",
+        "bench",
+        "verify",
+        "docs",
+    }
+
+
+def test_a_python_that_is_too_old_is_named_with_what_to_do(tmp_path):
+    fake = tmp_path / "bin" / "python3"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+    fake.chmod(0o755)
+    for name in ("python3.11", "python3.12"):
+        (tmp_path / "bin" / name).symlink_to(fake)
+    (tmp_path / "requirements.txt").touch()
+    environment = {"PATH": f"{fake.parent}:/usr/bin:/bin"}
+    command = [ROOT / "scripts" / "venv.sh", "requirements.txt", ".venv/stamp"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "needs Python 3.11 or 3.12; this machine has: Python 3.9.2" in done.stderr
+    assert "make PYTHON=" in done.stderr
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path, number):
+    log = tmp_path / "demo.log"
+    with log.open("w") as output:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "scripts.demo", "--var", tmp_path], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+        )
+    stack = tmp_path / "demo" / "stack.json"
+    wait_until(lambda: demo.poll() is not None or (tmp_path / "demo" / "logs" / "triggerer.log").exists(), 120)
+    assert demo.poll() is None, log.read_text()
+    mark = json.loads(stack.read_text())["mark"]
+    assert len(list(marked(mark))) >= 4
+    demo.send_signal(number)
+    assert demo.wait(60) == 130
+    assert list(marked(mark)) == []
+    assert "nothing is left running" in log.read_text()
