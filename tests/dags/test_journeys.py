@@ -42,3 +42,19 @@ def test_alternate_ids_are_assigned_once_and_never_overwritten(house):
     (again / "ids.csv").write_text(f'"tableName","alternateId","fenxId"\n"Company","HAND-2","{made["fenxId"]}"\n')
     assert str(house.play("assign_fenergo_alternate_ids", batch_id="ids-again").state) == "failed"
     assert house.control("GET", "/fenergo/state")["overwrites"] == []
+
+
+def test_what_a_person_waives_counts_as_waived_and_lets_the_batch_balance(house):
+    house.batch("some-missing")
+    house.switch(completed_with_failed=1)
+    assert str(house.play("migrate_fenergo", batch_id="some-missing").state) == "failed"
+    assert house.last("some-missing").verdict is Verdict.UNBALANCED
+    waived = house.play(
+        "waive_records", vendor="fenergo", batch_id="some-missing", records=["Company,C-2"], reason="sold last year, not needed"
+    )
+    assert str(waived.state) == "success"
+    again = house.play("migrate_fenergo", batch_id="some-missing")
+    last = house.last("some-missing")
+    assert str(again.state) == "success", last.reason
+    assert (last.attempt.number, last.counts.waived, last.counts.accepted) == (1, 1, 2)
+    assert len(house.starts()) == 1

@@ -13,6 +13,7 @@ from ferry.core.model import RunState
 from ferry.ledger.entries import Kind
 from ferry.ledger.reconciliation import KeyFile, Reconciliation, SentFile
 from ferry.ledger.reconciliation import reconcile as join
+from ferry.steps.waiving import waived_files
 from ferry.vendors.fenergo import triage
 from ferry.vendors.fenergo.csvfile import header_of
 from ferry.vendors.fenergo.records import reported
@@ -105,8 +106,10 @@ def reconcile(work: Work) -> dict[str, int]:
         work.call(lambda api: api.fetch_records(run, raw, section.records_via))
         filed = work.evidence.file_from(work.attempt, work.step, RECORDS, raw)
         # A complete success vouches for data groups, which the file does not list: all or nothing [D SEED].
-        found = _join(work, desk, accepted=[reported(raw)], run_vouches=complete)
-    tolerated = complete or section.on_failed_counters == "warn"
+        reports = {"accepted": [reported(raw)], "waived": waived_files(work, desk)}
+        found = _join(work, desk, **reports, run_vouches=complete)
+    waived = found.balanced and found.counts.waived > 0  # a person has answered for what the counters call failed
+    tolerated = complete or waived or section.on_failed_counters == "warn"
     note = _said(work, found, tolerated=tolerated)
     data = found.to_json() | {"balanced": found.balanced and tolerated}
     work.record(Kind.RESULT, filed, note=note, counts=asdict(found.counts), data=data)
