@@ -194,6 +194,13 @@ def test_csv_is_read_as_it_is_meant_in_every_dialect_a_vendor_may_write(tmp_path
     assert found.counts.sent == len(keys)
 
 
+def test_a_file_name_is_no_pattern(tmp_path):
+    write(tmp_path / "ab.csv", ["alternateId"], [["other"]])
+    path = write(tmp_path / "[a*]'b?.csv", ["alternateId"], [["k"]])
+    found = reconcile([SentFile("T", path, "alternateId")], out=tmp_path / "o[u]t's")
+    assert lines(found, "missing") == [["T", "k", "1"]]
+
+
 def test_line_breaks_inside_values_never_change_the_count(tmp_path):
     """Enough text that the two threads get blocks that begin in the middle of a value."""
     path = tmp_path / "company.csv"

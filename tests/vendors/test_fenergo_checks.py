@@ -262,7 +262,7 @@ def test_three_hundred_thousand_rows_take_seconds_and_little_memory(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
     headline, records, mib, seconds = json.loads(done.stdout)
-    assert headline.startswith("1 errors and 300,000 warnings")
+    assert headline.startswith("1 error and 300,000 warnings")
     assert records == {"C": 300_000}
     assert mib < 400
     assert seconds < 30

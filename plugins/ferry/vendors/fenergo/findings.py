@@ -174,14 +174,14 @@ class Findings:
 
     def headline(self) -> str:
         """One sentence for a log or an error: how much was found, and the three biggest groups."""
-        errors, warnings = self.count(Level.ERROR), self.count(Level.WARNING)
         biggest = [
             f"{group['code']} x {group['count']:,} in {group['file'] or 'the manifest'}"
             + (f", column {group['column']}" if group["column"] else "")
             for group in self.summary()[:3]
             if group["level"] != Level.NOTE
         ]
-        return f"{errors:,} errors and {warnings:,} warnings" + (f" ({'; '.join(biggest)})" if biggest else "")
+        counted = f"{_many(self.count(Level.ERROR), 'error')} and {_many(self.count(Level.WARNING), 'warning')}"
+        return counted + (f" ({'; '.join(biggest)})" if biggest else "")
 
     def write(self, path: Path) -> Path:
         """The findings as CSV for people: gravest first, values included, formula characters neutralised, length limited.
@@ -200,3 +200,7 @@ class Findings:
                 note = f"{more:,} more findings are counted in the summary and not listed here."
                 writer.writerow(["note", "MORE", "", "", "", "", "", "", note])
         return path
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

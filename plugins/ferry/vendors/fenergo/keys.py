@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ferry.ledger.reconciliation import run_sql, scan, workbench
+from ferry.ledger.csvdb import run_sql, scan, workbench
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
