@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from airflow.sdk import BaseHook, Connection
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -109,7 +109,7 @@ class VendorHook(BaseHook, Generic[Api]):
 
     async def acall(self, verb: Callable[[Api], Exchange[T]]) -> T:
         """Play one exchange in the triggerer, where the polling loop itself is the retry."""
-        return await adrive(self._async_line(), verb(self.api(ONE_TRY)))
+        return await adrive(await self._async_line(), verb(self.api(ONE_TRY)))
 
     def test_connection(self) -> tuple[bool, str]:
         """For Airflow's Test button: whether the vendor lets us in, and the sentence that says why not."""
@@ -124,10 +124,12 @@ class VendorHook(BaseHook, Generic[Api]):
         client = httpx.Client(
             auth=self.auth(), timeout=told.timeout, follow_redirects=False, event_hooks=self._hooks(asynchronous=False)
         )
-        rules = LinkRules(told.link_hosts, told.sandbox)
-        return Line(client, link_client(rules, told.timeout), RateGate(told.requests_per_second))
+        bare = link_client(LinkRules(told.link_hosts, told.sandbox), told.timeout)
+        for held in (client, bare):
+            finalize(self, held.close)  # connections go with the hook, not some time later
+        return Line(client, bare, RateGate(told.requests_per_second))
 
-    def _async_line(self) -> AsyncLine:
+    async def _async_line(self) -> AsyncLine:
         """One client and one gate per event loop and connection, however many runs are being waited for."""
         lines = _lines.setdefault(asyncio.get_running_loop(), {})
         key = (type(self), self.conn_id, self.settings)
@@ -136,8 +138,9 @@ class VendorHook(BaseHook, Generic[Api]):
             client = httpx.AsyncClient(
                 auth=self.auth(), timeout=told.timeout, follow_redirects=False, event_hooks=self._hooks(asynchronous=True)
             )
-            lines[key] = AsyncLine(client, RateGate(told.requests_per_second))
-        return lines[key]
+            lines[key] = AsyncLine(client, RateGate(told.requests_per_second)), _until_the_loop_ends(client)
+            await anext(lines[key][1])
+        return lines[key][0]
 
     def _hooks(self, *, asynchronous: bool) -> dict[str, list[Callable[..., Any]]]:
         def warn(answer: httpx.Response) -> None:
@@ -154,7 +157,15 @@ class VendorHook(BaseHook, Generic[Api]):
         return {"response": [awarn if asynchronous else warn]}
 
 
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, AsyncLine]] = WeakKeyDictionary()
+async def _until_the_loop_ends(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+    """Closes the client when its event loop shuts down, because a loop then ends its asynchronous generators."""
+    try:
+        yield
+    finally:
+        await client.aclose()
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, tuple[AsyncLine, AsyncGenerator[None]]]] = WeakKeyDictionary()
 _warned: set[tuple[str, str]] = set()
 
 
