@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,10 +104,14 @@ class Crew:
         return [pipe.recv() for pipe in self.orders[:members]]
 
     def dismiss(self) -> None:
-        for pipe, member in zip(self.orders, self.members, strict=True):
+        for pipe in self.orders:
             pipe.send(None)
+        end = time.monotonic() + 10
+        for pipe, member in zip(self.orders, self.members, strict=True):
+            member.join(max(0.0, end - time.monotonic()))
+            member.kill()  # a member that is gone already does not mind
+            member.join()
             pipe.close()
-            member.join(10)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -17,6 +16,7 @@ CheckEvidence = Callable[[Entry], str]
 """What is wrong with the file an entry names; empty if nothing is."""
 
 Row = Mapping[str, Any]
+KEY = (LEDGER.c.vendor, LEDGER.c.environment, LEDGER.c.batch_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,18 @@ class Fault:
         return f"{self.vendor} batch {self.batch_id} at {self.environment}, entry {self.seq}: {self.what}"
 
 
-def faults(
-    connection: Connection, scope: tuple[str | None, str | None, str | None], evidence: CheckEvidence | None = None
-) -> Iterator[Fault]:
-    """Every fault of every batch in scope (None: any), one batch in memory at a time."""
-    names = ("vendor", "environment", "batch_id")
-    wanted = [LEDGER.c[name] == value for name, value in zip(names, scope, strict=True) if value is not None]
-    order = [*(LEDGER.c[name] for name in names), LEDGER.c.seq]
-    rows = connection.execution_options(yield_per=1000).execute(select(LEDGER).where(*wanted).order_by(*order)).mappings()
-    for key, group in groupby(rows, key=lambda row: tuple(row[name] for name in names)):
-        for seq, what in faults_of([dict(row) for row in group], evidence):
-            yield Fault(key[0], key[1], key[2], seq, what)
+def batches(connection: Connection, scope: tuple[str | None, str | None, str | None]) -> list[tuple[str, str, str]]:
+    """The batches in scope (None: any), in order."""
+    wanted = [column == value for column, value in zip(KEY, scope, strict=True) if value is not None]
+    found = connection.execute(select(*KEY).where(*wanted).distinct().order_by(*KEY))
+    return [(row.vendor, row.environment, row.batch_id) for row in found]
+
+
+def rows(connection: Connection, batch: tuple[str, str, str]) -> list[Row]:
+    """One batch's rows as they stand in the table, in order."""
+    wanted = [column == value for column, value in zip(KEY, batch, strict=True)]
+    found = connection.execute(select(LEDGER).where(*wanted).order_by(LEDGER.c.seq)).mappings()
+    return [{str(name): value for name, value in row.items()} for row in found]
 
 
 def faults_of(rows: Sequence[Row], evidence: CheckEvidence | None = None) -> Iterator[tuple[int, str]]:

@@ -44,7 +44,8 @@ class EvidenceStore:
     """
 
     def __init__(self, root: Folder | str) -> None:
-        remote = UPath(root)
+        # Airflow's ObjectStoragePath is passed on as it is: it knows its connection.
+        remote = root if isinstance(root, UPath) else UPath(root)
         self.root: UPath = UPath(remote.path) if remote.protocol in {"file", "local"} else remote
         self._is_local = self.root.protocol == ""
 

@@ -105,7 +105,14 @@ class LedgerStore:
     ) -> list[Fault]:
         """Everything that is wrong with the chains (and, if `evidence` checks an entry's file, with the files); empty is good."""
         with self.database.reading() as connection:
-            return list(audit.faults(connection, (vendor, environment, batch_id), evidence))
+            batches = audit.batches(connection, (vendor, environment, batch_id))
+        found: list[Fault] = []
+        for batch in batches:
+            # One short transaction for each: hashing evidence may take long, and nobody should wait for it.
+            with self.database.reading() as connection:
+                rows = audit.rows(connection, batch)
+            found += [Fault(*batch, seq, what) for seq, what in audit.faults_of(rows, evidence)]
+        return found
 
     # Writing
 
