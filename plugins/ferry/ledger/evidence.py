@@ -71,7 +71,8 @@ class EvidenceStore:
         """The paths of a batch's files, in order."""
         top = self.root / self.folder_of(vendor, environment, batch_id)
         found = [path for path in top.rglob("*") if path.is_file() and not path.name.endswith(_PART)] if top.exists() else []
-        return sorted(str(path.relative_to(self.root)).replace(os.sep, "/") for path in found)
+        # By text: Airflow's storage path cannot be relative.
+        return sorted(path.path.removeprefix(self.root.path).lstrip("/") for path in found)
 
     @contextmanager
     def opened(self, path: str) -> Iterator[IO[bytes]]:
