@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         with alone(var), ending_on_signals():
             return play(console, var)
     except (DemoError, StackError, ApiError, FerryError) as error:
-        console.print(f"The demo failed: {error}", style="red", markup=False, highlight=False)
-        console.print(f"Logs: {var / 'demo' / 'logs'}", highlight=False)
+        console.print(f"The demo failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Logs: {var / 'demo' / 'logs'}", highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("Interrupted; nothing is left running.", style="yellow")
@@ -80,7 +80,7 @@ def introduce(console: Console, stack: Stack, batches: list[DemoBatch]) -> None:
     console.print(f"Airflow: {stack.base_url}  user [bold]{USER}[/]  password [bold]{stack.password}[/]  (until the demo ends)")
     for batch in batches:
         told = f"  {batch.name}: {batch.expected.about} Expected: {batch.expected.verdict}."
-        console.print(told, markup=False, highlight=False)
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def dispatch(stack: Stack, batches: list[DemoBatch]) -> None:

@@ -105,8 +105,10 @@ def judge(console: Console, stack: Stack, ledger: LedgerStore, batches: list[Dem
     write_json(outcomes, result)
     console.print(table_of(outcomes))
     for outcome in outcomes:
-        console.print(f"evidence of {outcome.vendor}/{outcome.batch_id}: {_shown(outcome.evidence)}", highlight=False)
-    console.print(f"ledger: {_shown(stack.ledger)}   for programs: {_shown(result)}", highlight=False)
+        console.print(
+            f"evidence of {outcome.vendor}/{outcome.batch_id}: {_shown(outcome.evidence)}", highlight=False, soft_wrap=True
+        )
+    console.print(f"ledger: {_shown(stack.ledger)}   for programs: {_shown(result)}", highlight=False, soft_wrap=True)
     states = {vendor: stack.sandbox("GET", f"/{vendor}/state") for vendor in {batch.vendor for batch in batches}}
     twice = [ref for vendor, state in states.items() for ref in started_twice(rehearsal(vendor), state)]
     lost = sum(outcome.unaccounted for outcome in outcomes)
@@ -117,7 +119,7 @@ def judge(console: Console, stack: Stack, ledger: LedgerStore, batches: list[Dem
         wrong += [f"{batch.name}: {problem}" for problem in mine]
         wrong += last_errors(stack, batch, outcome.attempts) if mine else []
     for line in wrong:
-        console.print(line, style="red", markup=False, highlight=False)
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     if not wrong:
         console.print("Every batch ended as announced, the vendor holds what was sent, the ledger's chains hold.", style="green")
     return not wrong and not lost

@@ -32,6 +32,11 @@ class Row:
     counters: str = ""
     verdict: str = ""
 
+    @property
+    def is_between_tasks(self) -> bool:
+        """True for the moments in which Airflow has ended one task and not yet begun the next."""
+        return bool(self.attempt) and not self.step and not self.verdict
+
     def told(self) -> str:
         """The row as one line for a log."""
         parts = [self.attempt and f"attempt {self.attempt}", self.step, self.word and f"vendor says {self.word!r}", self.counters]
@@ -71,7 +76,7 @@ class Progress:
         if self._live:
             self._live.update(self._table(rows), refresh=True)
         else:
-            self._tell([row for row in rows if self._shown.get(row.batch) != row])
+            self._tell([row for row in rows if self._shown.get(row.batch) != row and not row.is_between_tasks])
         return not steps
 
     def _tell(self, rows: list[Row]) -> None:
