@@ -30,8 +30,11 @@ NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx
 BUSY = frozenset({429})
 """The vendor turned the call away unhandled, whatever the call was."""
 
-BROKEN = frozenset({500, 502, 503, 504})
-"""The vendor or a gateway before it broke: whether the call took effect is unknown."""
+BROKEN = frozenset({408, *range(500, 600)})
+"""The vendor or a gateway before it broke or lost patience: whether the call took effect is unknown."""
+
+A_DAY = 86400.0
+"""Longest time in seconds that an answer may send us away for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +163,15 @@ class VendorApi:
 def retry_after(answer: httpx.Response) -> float | None:
     """Seconds the answer asks us to stay away: `Retry-After` in either form, else the reset time of a rate header."""
     told = answer.headers.get("retry-after", "")
-    if told.replace(".", "", 1).isdigit():
-        return float(told)
+    if told.replace(".", "", 1).isdecimal():
+        return min(A_DAY, float(told))
     for header, parse in (("retry-after", parsedate_to_datetime), ("x-rate-limit-reset", datetime.fromisoformat)):
         try:
             when = parse(answer.headers[header])
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             continue
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+        return min(A_DAY, max(0.0, (when - datetime.now(UTC)).total_seconds()))
     return None
 
 
