@@ -13,9 +13,9 @@ That clears whole runs, green tasks included, and still sends only the batches t
 
 ## When it is red
 
-* **find_due**: a manifest cannot be read, or a connection is missing. The message names file, line and key.
 * **migrate**: that batch's own DAG run is red; the link on the task leads there, and its *settle_batch* says what to correct.
-* **check_balanced**: names the batches that are still open.
+* **check_balanced**: names the batches that are still open, and those whose manifest or connection cannot be read, with file,
+  line and key. An unreadable batch stops no other.
 """
 
 from typing import Any
@@ -55,10 +55,10 @@ def dispatch_batches() -> None:
         return due_batches(params["vendors"], data_interval_start, data_interval_end)
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
-    def check_balanced(due: Any) -> str:
+    def check_balanced(due: Any, params: Any = None) -> str:
         from ferry.steps.dispatching import check_balanced
 
-        return check_balanced(due)
+        return check_balanced(due, params["vendors"])
 
     due = find_due()
     migrate = TriggerAttemptOperator.partial(task_id="migrate", map_index_template="{{ task.trigger_run_id }}").expand_kwargs(

@@ -106,6 +106,19 @@ def reconcile(
         return _result(con, by, out)
 
 
+def write_keys(file: SentFile, to: Path) -> Path:
+    """A copy of a file's keys, and of its owners' keys if it has them, as `key` and `parent`: what was sent, for later.
+
+    The batch's own files may be corrected while a run is under way; what is reconciled is what was sent.
+    """
+    columns = "key, parent" if file.parent_column else "key"
+    source = scan(file.path, key=file.key_column, parent=file.parent_column)
+    with workbench() as con:
+        target = f"{text(str(to))} (format csv, header true, force_quote *)"
+        run_sql(con, f"copy (select {columns} from {source}) to {target}", file.path)  # noqa: S608 (quoted)
+    return to
+
+
 def _load_reported(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[KeyFile]) -> None:
     con.execute(f"create table {name}_raw (tab varchar, key varchar)")
     for file in files:

@@ -9,9 +9,10 @@ from datetime import date, datetime
 from typing import Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from ferry.core.batch import MANIFEST, Manifest, batch_ids, parse_manifest
-from ferry.core.errors import BadInput, FerryError
+from ferry.core.errors import BadInput
 from ferry.ledger.entries import Standing
 from ferry.steps import places
 from ferry.steps.hook import environment_of
@@ -34,11 +35,13 @@ class Due:
 
 
 def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
-    """All open batches due in [start, end) as plain JSON, oldest first; every open one where there is no interval."""
-    found: list[Due] = []
-    for vendor in vendors:
-        found.extend(_of_vendor(vendor, start, end))
-    found.sort(key=lambda batch: (batch.due, batch.vendor, batch.batch_id))
+    """All open batches due in [start, end) as plain JSON, oldest first; every open one where there is no interval.
+
+    A batch whose manifest or connection cannot be read stops no other; `check_balanced` is red because of it.
+    """
+    found, problems = survey(vendors, start, end)
+    for problem in problems:
+        log.error("%s", problem)
     if left := found[MOST:]:
         names = ", ".join(f"{batch.vendor}/{batch.batch_id}" for batch in left)
         log.warning("%d open batches are more than one run can map; left for the next: %s", len(found), names)
@@ -46,28 +49,37 @@ def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | 
     return [asdict(batch) for batch in found[:MOST]]
 
 
-def _of_vendor(vendor: str, start: datetime | None, end: datetime | None) -> list[Due]:
-    root, found, wrong = places.batches(), [], []
-    for batch_id in batch_ids(root, vendor):
-        try:
-            text = (root / vendor / batch_id / MANIFEST).read_text(encoding="utf-8")
-            manifest, _ = parse_manifest(text, vendor, batch_id, None)
-        except BadInput as error:
-            wrong.append(error.message)
-            continue
-        if _in_window(manifest.due, start, end) and (batch := _if_open(vendor, batch_id, manifest)):
-            found.append(batch)
-    if wrong:
-        raise BadInput(f"{len(wrong)} manifests cannot be read, so it is not known whether they are due: {' '.join(wrong)}")
-    return found
+def survey(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> tuple[list[Due], list[str]]:
+    """The open batches of a window, oldest first, and what is wrong with those that cannot be read."""
+    root, found, problems = places.batches(), list[Due](), list[str]()
+    for vendor in vendors:
+        for batch_id in batch_ids(root, vendor):
+            try:
+                text = (root / vendor / batch_id / MANIFEST).read_text(encoding="utf-8")
+                manifest, _ = parse_manifest(text, vendor, batch_id, None)
+                if _in_window(manifest.due, start, end) and (batch := _if_open(vendor, batch_id, manifest)):
+                    found.append(batch)
+            except BadInput as error:
+                problems.append(error.message)
+    return sorted(found, key=lambda batch: (batch.due, batch.vendor, batch.batch_id)), problems
 
 
 def _if_open(vendor: str, batch_id: str, manifest: Manifest) -> Due | None:
-    environment = environment_of(BaseHook.get_connection(manifest.connection))
+    environment = _environment(manifest, batch_id)
     standing = places.ledger().standing(vendor, environment, batch_id)
     if standing.balanced:
         return None
     return Due(vendor, environment, batch_id, manifest.dag, manifest.due.isoformat(), next_attempt(standing))
+
+
+def _environment(manifest: Manifest, batch_id: str) -> str:
+    try:
+        return environment_of(BaseHook.get_connection(manifest.connection))
+    except AirflowNotFoundException:
+        raise BadInput(
+            f"Airflow has no connection {manifest.connection!r}, which the manifest of {manifest.vendor}/{batch_id} names. "
+            "Create it under Admin > Connections."
+        ) from None
 
 
 def next_attempt(standing: Standing) -> int:
@@ -82,17 +94,21 @@ def _in_window(due: date, start: datetime | None, end: datetime | None) -> bool:
     return start is None or end is None or start.date() <= due < end.date()
 
 
-def check_balanced(dispatched: list[dict[str, Any]]) -> str:
-    """One sentence if every dispatched batch is balanced now; FerryError naming those that are not."""
+def check_balanced(dispatched: list[dict[str, Any]], vendors: Iterable[str]) -> str:
+    """One sentence if every dispatched batch is balanced now; FerryError naming those that are not, or cannot be read."""
     ledger = places.ledger()
     still_open = [
         f"{due['vendor']}/{due['batch_id']}"
         for due in dispatched
         if not ledger.standing(due["vendor"], due["environment"], due["batch_id"]).balanced
     ]
-    if still_open:
-        raise FerryError(
+    _, problems = survey(vendors, None, None)
+    if still_open or problems:
+        opened = (
             f"{len(still_open)} of {len(dispatched)} batches are not balanced: {', '.join(still_open)}. Their DAG runs say why. "
-            "Correct them and backfill this interval with reprocess behaviour 'failed': only what is open is sent again."
+        )
+        raise BadInput(
+            f"{opened if still_open else ''}{' '.join(problems)} Correct them and backfill this interval with reprocess "
+            "behaviour 'failed': only what is open is sent again."
         )
     return f"All {len(dispatched)} batches are balanced."

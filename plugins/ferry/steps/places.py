@@ -67,6 +67,7 @@ def _ledger_url(connection: Connection) -> str:
         host=connection.host,
         port=connection.port,
         database=connection.schema or "ledger",
+        query={key: str(value) for key, value in connection.extra_dejson.items()},  # sslmode and the like
     )
     return url.render_as_string(hide_password=False)
 

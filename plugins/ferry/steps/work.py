@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from airflow.sdk import Context
 
-from ferry.core.batch import Batch, read_batch
+from ferry.core.batch import MANIFEST, Batch, parse_manifest, read_batch
 from ferry.core.errors import AnswerLost, LedgerError, VendorError
 from ferry.core.exchange import Exchange
 from ferry.core.model import Attempt, Run, RunState
-from ferry.ledger.entries import AGAIN, AttemptStanding, Draft, Entry, Intent, Kind, Origin, Verdict, part_of
+from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, Origin, Verdict, part_of
 from ferry.ledger.evidence import EvidenceStore, Filed
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
@@ -73,6 +73,13 @@ class Work:
                 "Trigger the batch again: the new files are a new attempt."
             )
         return found
+
+    @cached_property
+    def section(self) -> Any:
+        """The vendor's part of the manifest as it lies there, also where the files have been corrected since they were sent."""
+        root, attempt = places.batches(), self.attempt
+        text = (root / attempt.vendor / attempt.batch_id / MANIFEST).read_text(encoding="utf-8")
+        return parse_manifest(text, attempt.vendor, attempt.batch_id, self.hook_class.section_class)[1]
 
     @property
     def run(self) -> Run:
@@ -150,10 +157,10 @@ class Work:
 
     def judge(self, verdict: Verdict, counts: dict[str, int], note: str) -> Entry:
         """Append the verdict, unless the same one already stands."""
-        last = next((entry for entry in reversed(self.standing.entries) if entry.kind is Kind.VERDICT), None)
+        last = self.standing.latest(SETTLE, Kind.VERDICT)
         if last is not None and (last.verdict, last.counts, last.note) == (verdict, counts, note):
             return last
-        return self.record(Kind.VERDICT, verdict=verdict, counts=counts, note=note)
+        return self.ledger.settle(self.attempt, verdict, self.origin, counts=counts, note=note)
 
     @contextmanager
     def desk(self) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ERRORS, RECORDS = "errors.csv", "records.csv"
-KEY, PARENT = "alternateId", "parentAlternateId"  # [D C1]
 
 
 def fetch_errors(work: Work) -> dict[str, int]:
@@ -31,7 +29,7 @@ def fetch_errors(work: Work) -> dict[str, int]:
     with work.desk() as desk:
         raw = desk / ERRORS
         try:
-            work.call(lambda api: api.fetch_errors(work.run, raw, work.batch.section.errors_via))
+            work.call(lambda api: api.fetch_errors(work.run, raw, work.section.errors_via))
         except NotFound:
             return _failed_without_file(work, desk)
         filed = work.evidence.file_from(work.attempt, work.step, ERRORS, raw)
@@ -65,10 +63,9 @@ def triage_errors(work: Work) -> bool:
     fetched = work.standing.results[("fetch_errors", "")]
     if fetched.data.get("no_file"):
         return False
-    batch = work.batch
     with work.desk() as desk:
         raw = work.evidence.fetch(fetched.evidence_path, desk / ERRORS)
-        found = triage.triage(raw, unresolved_codes=batch.section.unresolved_codes)
+        found = triage.triage(raw, unresolved_codes=work.section.unresolved_codes)
         report = desk / "report.md"
         report.write_text(triage.report_markdown(found, work.attempt.batch_id, work.run.ref), encoding="utf-8")
         filed = work.evidence.file_from(work.attempt, work.step, report.name, report)
@@ -80,7 +77,7 @@ def triage_errors(work: Work) -> bool:
 
 
 def _may_be_remedied(work: Work, found: triage.Triage) -> bool:
-    name = work.batch.section.alternate_ids
+    name = work.section.alternate_ids
     if name is None or _remedied_before(work):
         return False
     with work.batch.local(name) as alternate_ids:
@@ -99,7 +96,7 @@ def _remedied_before(work: Work) -> bool:
 
 def reconcile(work: Work) -> dict[str, int]:
     """Counts of the identity; lists of missing, extra, duplicate and rejected keys as evidence."""
-    run, section = work.run, work.batch.section
+    run, section = work.run, work.section
     complete = work.standing.run_state is RunState.SUCCEEDED
     with work.desk() as desk:
         raw = desk / RECORDS
@@ -133,7 +130,7 @@ def _said(work: Work, found: Reconciliation, *, tolerated: bool) -> str:
 def clean_up_inputs(work: Work) -> bool:
     """Remove the vendor's copy of the input, as the very last thing and only if asked for."""
     reconciled = work.standing.results.get(("reconcile", ""))
-    if not work.batch.section.clean_up_inputs or reconciled is None or not reconciled.data.get("balanced"):
+    if not work.section.clean_up_inputs or reconciled is None or not reconciled.data.get("balanced"):
         return False
     work.call(lambda api: api.clean_up_inputs(work.run))
     work.record(Kind.RESULT, note="Fenergo was asked to remove its copies of the input files.")
@@ -141,18 +138,19 @@ def clean_up_inputs(work: Work) -> bool:
 
 
 def _join(work: Work, desk: Path, **reports: Any) -> Reconciliation:
-    """Reconcile the files as they were sent, on this machine, and file the lists of keys."""
-    checked = work.standing.results.get(("check_batch", ""))
+    """Reconcile the keys that were sent, as upload_batch kept them, and file the lists of keys."""
+    standing = work.standing
+    checked = standing.results.get(("check_batch", ""))
     records = checked.data.get("records", {}) if checked else {}
     lists = desk / "lists"
     lists.mkdir()
-    with ExitStack() as open_files:
-        sent = []
-        for entry in work.batch.manifest.files:
-            path = open_files.enter_context(work.batch.local(entry.path))
-            parent = PARENT if PARENT in header_of(path) else None
-            sent.append(SentFile(entry.table, path, KEY, parent, records.get(entry.table)))
-        found = join(sent, out=lists, **reports)
+    sent: list[SentFile] = []
+    for (step, table), entry in standing.results.items():
+        if step == "upload_batch":
+            keys = work.evidence.fetch(entry.evidence_path, desk / f"sent-{len(sent)}.csv")
+            parent = "parent" if "parent" in header_of(keys) else None
+            sent.append(SentFile(table, keys, "key", parent, records.get(table)))
+    found = join(sent, out=lists, **reports)
     for path in found.files.values():
         work.evidence.file_from(work.attempt, work.step, path.name, path)
     return found

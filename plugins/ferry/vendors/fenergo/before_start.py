@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ferry.core.errors import BatchRefused, FerryError
 from ferry.core.model import Receipt, Run, RunState
 from ferry.ledger.entries import Kind
+from ferry.ledger.reconciliation import SentFile, write_keys
 from ferry.vendors.fenergo.checks import check_files
+from ferry.vendors.fenergo.csvfile import header_of
 from ferry.vendors.fenergo.earlier import earlier_files
 from ferry.vendors.fenergo.findings import Findings
 from ferry.vendors.fenergo.templates import check_against_templates, read_templates
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 
     from ferry.core.batch import FileEntry
     from ferry.core.exchange import Exchange, Saved
+    from ferry.ledger.evidence import Filed
     from ferry.steps.work import Work
     from ferry.vendors.fenergo.api import FenergoApi
     from ferry.vendors.fenergo.shapes import Artifact
 
 log = logging.getLogger(__name__)
 FINDINGS = "findings.csv"
+KEY, PARENT = "alternateId", "parentAlternateId"  # [D C1]
 _CHUNK = 1024 * 1024
 
 
@@ -120,9 +124,18 @@ def _upload(work: Work, run: Run, entry: FileEntry) -> Receipt:
         known = work.result(entry.table)
         if known and known.ref == run.ref and known.data.get("receipt", {}).get("sha256") == receipt.sha256:
             return receipt
+        keys = _file_keys(work, entry, source)
         work.call(lambda api: api.upload(run, source, Path(entry.path).name, receipt))
-    work.record(Kind.RESULT, key=entry.table, ref=run.ref, data={"receipt": receipt.to_json()})
+    work.record(Kind.RESULT, keys, key=entry.table, ref=run.ref, data={"receipt": receipt.to_json()})
     return receipt
+
+
+def _file_keys(work: Work, entry: FileEntry, source: Path) -> Filed:
+    """The keys of what is about to be sent: reconciliation must not depend on a file that somebody may correct meanwhile."""
+    with work.desk() as desk:
+        parent = PARENT if PARENT in header_of(source) else None
+        keys = write_keys(SentFile(entry.table, source, KEY, parent), desk / f"sent-{_file_name(entry.table)}.csv")
+        return work.evidence.file_from(work.attempt, work.step, keys.name, keys)
 
 
 def _receipt(entry: FileEntry, source: Path) -> Receipt:
