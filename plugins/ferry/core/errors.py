@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ferry.core.redact import redact
+from ferry.core.redact import redact, redact_json
 
 
 class FerryError(Exception):
@@ -32,7 +32,7 @@ class FerryError(Exception):
 
     def __init__(self, message: str, **facts: Any) -> None:
         self.message = redact(message)
-        self.facts = {key: redact(value) if isinstance(value, str) else value for key, value in facts.items()}
+        self.facts: dict[str, Any] = redact_json(facts)
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -46,7 +46,7 @@ class FerryError(Exception):
     def from_json(data: dict[str, Any]) -> FerryError:
         """The error again. A kind that this version does not know becomes VendorNonsense: red, and never retried."""
         kind = _kinds().get(str(data.get("kind")), VendorNonsense)
-        return kind(str(data.get("message", "")), **data.get("facts", {}))
+        return kind(str(data.get("message", "")), **(data.get("facts") or {}))
 
 
 class BadInput(FerryError):

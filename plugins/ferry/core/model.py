@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
+
+_KEY = re.compile(r"([^:/]+)://([^/]+)/([^/]+)/([0-9]+)")
 
 
 class RunState(StrEnum):
@@ -85,11 +88,11 @@ class Attempt:
     @classmethod
     def parse(cls, key: str) -> Attempt:
         """The attempt a key names; ValueError for anything that is not such a key."""
-        parts = urlsplit(key)
-        batch_id, _, number = parts.path.lstrip("/").rpartition("/")
-        if not (parts.scheme and parts.netloc and batch_id and number.isdigit()):
+        parts = _KEY.fullmatch(key)
+        if parts is None:
             raise ValueError(f"{key!r} is not the key of an attempt (vendor://environment/batch/number)")
-        return cls(parts.scheme, unquote(parts.netloc), batch_id, int(number))
+        vendor, environment, batch_id, number = parts.groups()
+        return cls(vendor, unquote(environment), batch_id, int(number))
 
     def __str__(self) -> str:
         return f"{self.vendor} batch {self.batch_id}, attempt {self.number}"

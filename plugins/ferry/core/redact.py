@@ -12,11 +12,14 @@ HIDDEN = "***"
 _SECRET_KEYS = re.compile(
     r"(?i)pass(word|wd)?$|secret|token|authorization|cookie|api[-_]?key|signature|credential|presignedurl|signed[-_]?url|otp|one[-_]?time"
 )
-_QUERY = re.compile(r"(https?://[^\s\"'<>?#]+)\?[^\s\"'<>]*")
-_USERINFO = re.compile(r"(https?://)[^/\s@]+@")
+_QUERY = re.compile(r"(?i)(https?://[^\s\"'<>?#]+)\?[^\s\"'<>]*")
+_USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^/\s@]+@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?")
-_ASSIGNED = re.compile(r"(?i)\b(client_secret|access_token|password|x-amz-[a-z-]+|signature)(=|%3D|\"?\s*:\s*\"?)[^\s&\"',}]+")
+_ASSIGNED = re.compile(
+    r"(?i)\b(client_secret|(?:access|refresh|id)_token|passwo?r?d|api[-_]?key|x-amz-[a-z-]+|signature)"
+    r"(%3D|[\"']?\s*[=:]\s*[\"']?)[^\s&\"',}]+"
+)
 
 
 def redact(text: str) -> str:
