@@ -136,16 +136,6 @@ def test_a_path_that_leaves_the_folder_is_refused(path):
     assert "files.0.path: Value error, must be a file name inside the batch's folder" in said
 
 
-def test_a_link_out_of_the_folder_is_refused(root, tmp_path_factory):
-    secret = tmp_path_factory.mktemp("elsewhere") / "secret.csv"
-    secret.write_text("not of this batch")
-    company = root / "six" / "clients-1" / "company.csv"
-    company.unlink()
-    company.symlink_to(secret)
-    with pytest.raises(BadInput, match=r"company\.csv.*leads out of the batch's folder"):
-        read_batch(root, "six", "clients-1", Six)
-
-
 @pytest.mark.parametrize("batch_id", ["", "Clients", "-x", ".x", "a/b", "../a", "a b", "ä", "a" * 101, "a\n"])
 def test_what_is_no_batch_id_is_refused(root, batch_id):
     with pytest.raises(BadInput, match="is not a batch id: use lowercase letters"):
@@ -159,10 +149,8 @@ def test_what_is_a_batch_id_is_looked_for(root, batch_id):
 
 
 def test_an_unknown_batch_is_answered_with_the_known_ones(root):
-    with pytest.raises(
-        BadInput,
-        match=r"There is no batch 'clients-2' for six: .*/six/clients-2/manifest.yaml does not exist. Known batches: clients-1\.",
-    ):
+    there = r"There is no batch 'clients-2' for six: .*/six/clients-2/manifest.yaml does not exist. Known batches: clients-1\."
+    with pytest.raises(BadInput, match=there):
         read_batch(root, "six", "clients-2", Six)
     with pytest.raises(BadInput, match="There are none yet"):
         read_batch(root / "empty", "six", "clients-2", Six)

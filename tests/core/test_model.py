@@ -24,9 +24,10 @@ def test_a_key_is_readable():
     assert str(Attempt("fenergo", "host", "clients-1", 2)) == "fenergo batch clients-1, attempt 2"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "None", "fenergo://host/batch", "fenergo://host/batch/x", "host/batch/1", "fenergo:///batch/1", "a://b/1"]
-)
+NO_KEYS = ["", "None", "fenergo://host/batch", "fenergo://host/batch/x", "host/batch/1", "fenergo:///batch/1", "a://b/1"]
+
+
+@pytest.mark.parametrize("text", NO_KEYS)
 def test_what_is_no_key_is_refused(text):
     with pytest.raises(ValueError, match="not the key of an attempt"):
         Attempt.parse(text)
