@@ -18,7 +18,7 @@ from rich.console import Console
 from ferry.core.errors import FerryError
 from ferry.ledger.store import LedgerStore
 from scripts.environment import ROOT, USER
-from scripts.outcome import judge
+from scripts.judgement import judge
 from scripts.processes import sweep
 from scripts.progress import Progress
 from scripts.rehearsal import DemoBatch, DemoError, copy_to, demo_batches
@@ -69,8 +69,7 @@ def play(console: Console, var: Path) -> int:
         with Progress(console, stack, ledger, batches) as progress:
             dispatch(stack, batches)
             stack.wait_for(lambda: progress.show() and all_ended(stack), "the batches to end", PATIENCE, every=1.0)
-        good = judge(console, stack, ledger, batches, result) and not progress.slots_held
-        console.print(f"tasks seen waiting on a worker: {progress.slots_held}")
+        good = judge(progress, result)
     console.print(f"{time.monotonic() - begun:.0f} s from start to end; nothing is left running.")
     return 0 if good else 1
 

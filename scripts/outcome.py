@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ferry.core.model import Counts
 from ferry.ledger.entries import Standing
 from ferry.ledger.store import LedgerStore
-from scripts.environment import ROOT
-from scripts.rehearsal import DemoBatch, differences, rehearsal, started_twice
-from scripts.stack import Stack
-from scripts.trouble import last_errors
+from scripts.rehearsal import DemoBatch
 
 NUMBERS = ("sent", "accepted", "rejected", "unprocessed", "waived")
 
@@ -97,33 +93,3 @@ def table_of(outcomes: list[Outcome]) -> Table:
 def write_json(outcomes: list[Outcome], path: Path) -> None:
     """One object per batch, for programs."""
     path.write_text(json.dumps([one.to_json() for one in outcomes], indent=2) + "\n", encoding="utf-8")
-
-
-def judge(console: Console, stack: Stack, ledger: LedgerStore, batches: list[DemoBatch], result: Path) -> bool:
-    """Show how it ended; true if that is what was announced, what the vendor holds, and what the ledger's hashes vouch for."""
-    outcomes = [outcome_of(standing_of(ledger, batch), batch, stack.evidence) for batch in batches]
-    write_json(outcomes, result)
-    console.print(table_of(outcomes))
-    for outcome in outcomes:
-        console.print(
-            f"evidence of {outcome.vendor}/{outcome.batch_id}: {_shown(outcome.evidence)}", highlight=False, soft_wrap=True
-        )
-    console.print(f"ledger: {_shown(stack.ledger)}   for programs: {_shown(result)}", highlight=False, soft_wrap=True)
-    states = {vendor: stack.sandbox("GET", f"/{vendor}/state") for vendor in {batch.vendor for batch in batches}}
-    twice = [ref for vendor, state in states.items() for ref in started_twice(rehearsal(vendor), state)]
-    lost = sum(outcome.unaccounted for outcome in outcomes)
-    console.print(f"starts sent twice: {len(twice)}   rows unaccounted for: {lost}")
-    wrong = [f"{ref} was started more than once" for ref in twice] + [f"ledger: {fault}" for fault in ledger.verify()]
-    for outcome, batch in zip(outcomes, batches, strict=True):
-        mine = [*problems(outcome, batch), *differences(batch, states[batch.vendor])]
-        wrong += [f"{batch.name}: {problem}" for problem in mine]
-        wrong += last_errors(stack, batch, outcome.attempts) if mine else []
-    for line in wrong:
-        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    if not wrong:
-        console.print("Every batch ended as announced, the vendor holds what was sent, the ledger's chains hold.", style="green")
-    return not wrong and not lost
-
-
-def _shown(path: str | Path) -> str:
-    return str(path).replace(f"{ROOT}/", "")

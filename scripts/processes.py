@@ -66,10 +66,12 @@ class Service:
         if self.alive:
             self._signal(signal.SIGTERM)
         end(family)
+        self._bury()
 
     def kill(self) -> None:
         """End it and every process it started, as a power cut would."""
         end(self._family(), grace=0)
+        self._bury()
 
     def freeze(self) -> None:
         """Stop it from running without ending it (SIGSTOP), its children included."""
@@ -87,6 +89,10 @@ class Service:
             return []
         with self.log.open(encoding="utf-8", errors="replace") as lines:
             return [line.rstrip() for line in deque(lines, count)]
+
+    def _bury(self) -> None:
+        if self._process is not None:
+            self._process.wait(GRACE)
 
     def _signal(self, number: int) -> None:
         try:

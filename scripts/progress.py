@@ -128,8 +128,5 @@ def row_of(batch: DemoBatch, standing: Standing | None, steps: dict[str, str]) -
     last = standing.last
     number = last.attempt.number
     step = steps.get(f"{batch.batch_id}.{number}", "")
-    counters: dict[str, int] = next(
-        (entry.data["counters"] for entry in reversed(last.entries) if entry.data.get("counters")), {}
-    )
-    told = " ".join(f"{name} {value:,}" for name, value in counters.items() if value)
+    told = " ".join(f"{name.removesuffix('Count')} {value:,}" for name, value in last.counters.items() if value)
     return Row(batch.name, str(number), step, last.word, told, str(last.verdict or ""))

@@ -97,7 +97,7 @@ def rehearsal(vendor: str, root: Path = BATCHES) -> Rehearsal:
         raise DemoError(f"{path} is not usable: {error}") from error
 
 
-def started_twice(told: Rehearsal, state: Mapping[str, Any]) -> list[str]:
+def started_twice(told: Rehearsal, state: Any) -> list[str]:
     """The refs of runs that the vendor was told to start more than once."""
     runs = _at(state, told.runs) if told.runs else []
     return [str(run[told.ref]) for run in runs if int(run[told.starts]) > 1]
@@ -109,7 +109,7 @@ def copy_to(batches: list[DemoBatch], target: Path) -> None:
         shutil.copytree(batch.folder, target / batch.vendor / batch.batch_id)
 
 
-def differences(batch: DemoBatch, state: Mapping[str, Any]) -> Iterator[str]:
+def differences(batch: DemoBatch, state: Any) -> Iterator[str]:
     """What the vendor holds otherwise than the batch's files say: key by key and value by value, without showing a value."""
     for holding in batch.expected.holds:
         there = _by_key(state, holding)
@@ -134,12 +134,11 @@ def _read(vendor: str, folder: Path) -> DemoBatch:
     return DemoBatch(vendor, folder.name, due, folder, expected)
 
 
-def _by_key(state: Mapping[str, Any], holding: Holding) -> dict[str, Mapping[str, Any]]:
+def _by_key(state: Any, holding: Holding) -> dict[str, Mapping[str, Any]]:
     return {str(record[holding.key]): record for record in _at(state, holding.at)}
 
 
-def _at(state: Mapping[str, Any], path: str) -> list[Any]:
-    part: Any = state
+def _at(part: Any, path: str) -> list[Any]:
     for name in path.split("."):
         part = part.get(name, []) if isinstance(part, Mapping) else []
     return list(part)

@@ -57,9 +57,10 @@ def family(tmp_path):
     mark = f"test-{tmp_path.name}-{os.getpid()}"
     service = Service("family", [sys.executable, "-c", PARENT_AND_CHILD], {**os.environ, MARK: mark}, tmp_path / "log", tmp_path)
     service.start()
-    wait_until(lambda: service.last_lines())
+    wait_until(service.last_lines)
     child = int(service.last_lines()[-1].split()[1])
     yield service, child, mark
+    service.kill()
     sweep(mark)
 
 
@@ -197,22 +198,18 @@ def ledger(tmp_path):
     return store
 
 
+COUNTERS = {"entityCount": 1200, "failedEntityCount": 0}
+
+
 def settle(ledger, batch, verdict, counts):
     origin = Origin("migrate_fenergo", f"{batch.batch_id}.1", "settle_batch", 1)
     ledger.admit("fenergo", "example.com", batch.batch_id, "0" * 64, origin, is_live=lambda _: False)
     attempt = Attempt("fenergo", "example.com", batch.batch_id, 1)
     ledger.intend(attempt, "start_run", ref="run-7", origin=origin)
-    seen = {
-        "ref": "run-7",
-        "word": "Processing",
-        "state": RunState.RUNNING,
-        "data": {"counters": {"entities": 1200, "failed": 0}},
-    }
-    ledger.append(Draft(attempt=attempt, step="start_run", kind=Kind.RESULT, origin=origin, **seen))
-    path = "fenergo/example.com/made-up/1/fetch_errors/errors.csv"
-    ledger.append(
-        Draft(attempt=attempt, step="fetch_errors", kind=Kind.RESULT, origin=origin, evidence_path=path, evidence_hash="0" * 64)
-    )
+    seen = {"ref": "run-7", "word": "Processing", "state": RunState.RUNNING, "counts": COUNTERS}
+    filed = {"evidence_path": "fenergo/example.com/made-up/1/fetch_errors/errors.csv", "evidence_hash": "0" * 64}
+    for step, facts in {"start_run": seen, "fetch_errors": filed}.items():
+        ledger.append(Draft(attempt=attempt, step=step, kind=Kind.RESULT, origin=origin, **facts))
     if verdict:
         ledger.settle(attempt, verdict, origin, counts=counts.to_json())
 
@@ -267,7 +264,7 @@ def test_progress_shows_the_vendors_word_and_the_busiest_task(demo_batch, ledger
         {"dag_run_id": "made-up.1", "task_id": "await_run", "state": "deferred"},
     ]
     row = row_of(demo_batch, standing_of(ledger, demo_batch), steps_of(tasks))
-    assert (row.attempt, row.step, row.word, row.counters) == ("1", "await_run (deferred)", "Processing", "entities 1,200")
+    assert (row.attempt, row.step, row.word, row.counters) == ("1", "await_run (deferred)", "Processing", "entity 1,200")
     assert "await_run (deferred), vendor says 'Processing'" in row.told()
 
 
