@@ -36,22 +36,27 @@ def evidence() -> EvidenceStore:
 
 def ledger() -> LedgerStore:
     """The ledger that connection `ferry_ledger` leads to, its tables up to date."""
-    return _ledger_at(_ledger_url(_connection()))
-
-
-async def aledger() -> LedgerStore:
-    """The same for the triggerer, where a connection must be awaited."""
-    return _ledger_at(_ledger_url(await BaseHook.aget_connection(LEDGER_CONNECTION)))
-
-
-def _connection() -> Connection:
     try:
-        return BaseHook.get_connection(LEDGER_CONNECTION)
+        connection = BaseHook.get_connection(LEDGER_CONNECTION)
     except Exception as error:  # Airflow has several "not found" classes, and a backend may raise its own
-        raise LedgerError(
-            f"Airflow has no usable connection {LEDGER_CONNECTION!r} ({type(error).__name__}). Without the ledger nothing is "
-            "sent: create the connection (type sqlite with the file as host, or postgres) and run the task again."
-        ) from error
+        raise _no_connection(error) from error
+    return ledger_at(_ledger_url(connection))
+
+
+async def aledger_url() -> str:
+    """Where the ledger is, for the triggerer, where a connection must be awaited and a database must not block the others."""
+    try:
+        connection = await BaseHook.aget_connection(LEDGER_CONNECTION)
+    except Exception as error:
+        raise _no_connection(error) from error
+    return _ledger_url(connection)
+
+
+def _no_connection(error: Exception) -> LedgerError:
+    return LedgerError(
+        f"Airflow has no usable connection {LEDGER_CONNECTION!r} ({type(error).__name__}). Without the ledger nothing is "
+        "sent: create the connection (type sqlite with the file as host, or postgres) and run the task again."
+    )
 
 
 def _ledger_url(connection: Connection) -> str:
@@ -73,7 +78,8 @@ def _ledger_url(connection: Connection) -> str:
 
 
 @cache
-def _ledger_at(url: str) -> LedgerStore:
+def ledger_at(url: str) -> LedgerStore:
+    """The ledger at a URL, its tables up to date; they are looked at once per process."""
     store = LedgerStore(url)
     store.migrate()
     return store

@@ -87,7 +87,7 @@ class VendorRunTrigger(BaseTrigger):
         return TaskFailedEvent()
 
     async def _wait(self) -> Run:
-        ledger = await places.aledger()
+        ledger = await patiently(self, places.ledger_at, await places.aledger_url())
         attempt = Attempt.parse(self.attempt)
         standing = await patiently(self, ledger.attempt, attempt)
         known = standing.results.get((self.step, ""))
@@ -178,7 +178,8 @@ class LivePlaceTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event when there is room; whoever resumes first takes it, the others wait on."""
-        ledger, attempt = await places.aledger(), Attempt.parse(self.attempt)
+        ledger = await patiently(self, places.ledger_at, await places.aledger_url())
+        attempt = Attempt.parse(self.attempt)
         while len(await patiently(self, ledger.live, attempt.vendor, attempt.environment)) >= self.max_live:  # noqa: ASYNC110 (the ledger is no event)
             await asyncio.sleep(_jittered(self.pause))
         yield TriggerEvent({"room": True})
