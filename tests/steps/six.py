@@ -29,7 +29,7 @@ class SixApi(VendorApi):
 
     def start(self, run):
         yield from self._call("start", "PUT", f"/run/{run.ref}/start", repeatable=False)
-        return run
+        return replace(run, state=RunState.QUEUED)
 
 
 class SixSettings(Settings):

@@ -141,8 +141,8 @@ def test_a_trigger_started_elsewhere_goes_on_where_the_first_one_stopped(started
 
     async def killed_after_a_word():
         waiting = asyncio.create_task(_events(first))
-        while started.standing.word != "One":  # another thread writes it
-            await asyncio.sleep(0)  # noqa: ASYNC110
+        while started.standing.word != "One":  # noqa: ASYNC110 (another thread writes it)
+            await asyncio.sleep(0)
         waiting.cancel()
 
     asyncio.run(killed_after_a_word())

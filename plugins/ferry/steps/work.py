@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from airflow.sdk import Context
 
 from ferry.core.batch import MANIFEST, Batch, parse_manifest, read_batch
-from ferry.core.errors import AnswerLost, LedgerError, VendorError
+from ferry.core.errors import AnswerLost, LedgerError, VendorError, VendorNonsense
 from ferry.core.exchange import Exchange
 from ferry.core.model import Attempt, Run, RunState
 from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, Origin, Verdict, part_of
@@ -131,6 +131,9 @@ class Work:
         except AnswerLost as lost:
             self.record(Kind.LOOK, key=key, ref=ref, note=lost.message)
             return None
+        except VendorNonsense as odd:  # needs eyes, and is no certain no: the vendor may have acted
+            self.record(Kind.LOOK, key=key, ref=ref, note=odd.message)
+            raise
         except VendorError as no:
             self.record(
                 Kind.RESULT, key=key, ref=ref, state=RunState.FAILED_CLEAN, note=no.message, data={"trouble": no.to_json()}
