@@ -16,7 +16,7 @@ from ferry.core.model import RunState
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps import triggers as subject
 from ferry.steps.hook import _lines
-from ferry.steps.triggers import LivePlaceTrigger
+from ferry.steps.triggers import LivePlaceTrigger, since_when
 
 QUICK = {"first_look": 0.01, "longest_pause": 0.02}
 FINAL = [state for state in RunState if state.is_final]
@@ -185,6 +185,16 @@ def test_the_deadline_is_a_moment_not_a_duration(started, six, clock, said):
     assert "clear await_run to wait on. Nothing is started again." in said()
     assert started.standing.is_open
     assert not started.standing.run_is_over
+
+
+def test_a_wait_that_was_given_up_and_cleared_waits_as_long_again(started, six, clock):
+    sent = since_when(started.standing, "await_run")
+    clock.now += 2 * 86400
+    six.will(word("running", "Processing"))
+    event_of(trigger(started, patience=86400.0))
+    given_up = started.standing.entries[-1]
+    assert since_when(started.standing, "await_run") == given_up.at.timestamp() > sent
+    assert since_when(started.standing, "await_records") == sent
 
 
 def test_a_run_that_ended_meanwhile_is_seen_by_that_last_look(started, six, clock):

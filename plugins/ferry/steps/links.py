@@ -11,6 +11,8 @@ from fnmatch import fnmatch
 from ferry.core.errors import VendorNonsense, VendorUnavailable
 from ferry.core.wire import httpx
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 @dataclass(frozen=True, slots=True)
 class LinkRules:
@@ -69,11 +71,21 @@ class LinkTransport(httpx.BaseTransport):
                 f"The host of a signed link, {host}, does not resolve ({error.strerror}). Try again later."
             ) from None
         for address in sorted(found):
-            if not self._rules.sandbox and not ipaddress.ip_address(address).is_global:
+            if not self._rules.sandbox and not _is_public(address):
                 raise VendorNonsense(
                     f"The host of a signed link, {host}, resolves to {address}, an internal address; it was not used."
                 )
         return min(found)
+
+
+def _is_public(address: str) -> bool:
+    """Whether an address is out there; one that only wraps an IPv4 address is what it wraps."""
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        wrapped = ipaddress.IPv4Address(found.packed[-4:]) if found in _NAT64 else found.ipv4_mapped or found.sixtofour
+        if wrapped is not None:
+            return wrapped.is_global and not wrapped.is_multicast
+    return found.is_global and not found.is_multicast
 
 
 def _is_loopback(host: str) -> bool:
