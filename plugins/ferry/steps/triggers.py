@@ -191,7 +191,7 @@ class _Watch:
     def __init__(self, trigger: VendorRunTrigger, ledger: LedgerStore, standing: AttemptStanding) -> None:
         self.trigger, self.ledger, self.attempt = trigger, ledger, standing.attempt
         self.seen = Run(trigger.ref_in(standing), RunState.QUEUED, trigger.word_in(standing))
-        self.since = since_when(standing)
+        self.since = since_when(standing, trigger.step)
         self.deadline = self.since + trigger.patience
         self.pause, self.looks, self.failed = trigger.first_look, 0, 0
         self.trouble, self.trouble_since = "", 0.0
@@ -204,6 +204,7 @@ class _Watch:
                 await self._record(self.trigger.kind())
                 return self.seen
             if time.time() >= self.deadline:
+                await self._record(Kind.LOOK, gave_up=True)
                 raise VendorUnavailable(self._given_up())
             self._grow(wished)
 
@@ -237,7 +238,7 @@ class _Watch:
         longest = OUTAGE_PAUSE if self.failed else self.trigger.longest_pause
         self.pause = max(wished, min(longest, self.pause * (2.0 if self.failed else GROWTH)))
 
-    async def _record(self, kind: Kind) -> None:
+    async def _record(self, kind: Kind, **more: Any) -> None:
         draft = Draft(
             attempt=self.attempt,
             step=self.trigger.step,
@@ -248,7 +249,7 @@ class _Watch:
             state=self.seen.state,
             counts=self.seen.counters,
             note=self.seen.detail,
-            data={"looks": self.looks},
+            data={"looks": self.looks} | more,
         )
         await patiently(self.trigger, self.ledger.append, draft)
 
@@ -279,7 +280,11 @@ def _jittered(pause: float) -> float:
     return pause * random.uniform(0.8, 1.2)  # noqa: S311 (so that many waiters do not come at the same moment)
 
 
-def since_when(standing: AttemptStanding) -> float:
-    """When the wait began, in epoch seconds: the last thing that was sent or found. It survives restarts of triggerers."""
-    sent = [entry.at for entry in standing.entries if entry.kind in {Kind.RESULT, Kind.INTENT, Kind.ADOPTED} and entry.ref]
+def since_when(standing: AttemptStanding, step: str) -> float:
+    """When the wait began, in epoch seconds: the last thing that was sent or found, or the last time this wait was given up.
+
+    It survives restarts of triggerers, and a task that is cleared after its patience ran out waits as long again.
+    """
+    sent = [e.at for e in standing.entries if e.ref and e.kind in {Kind.RESULT, Kind.INTENT, Kind.ADOPTED}]
+    sent += [e.at for e in standing.entries if e.step == step and e.data.get("gave_up")]
     return (max(sent) if sent else datetime.now(UTC)).timestamp()
