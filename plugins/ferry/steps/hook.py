@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
+from threading import Lock
 from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, finalize
@@ -32,10 +33,10 @@ class Settings(BaseModel):
     login: str = ""
     password: str = Field(default="", repr=False)
     sandbox: bool = False
-    max_live_runs: int = 4
-    requests_per_second: float = 10.0
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
+    max_live_runs: int = Field(default=4, ge=1)
+    requests_per_second: float = Field(default=10.0, ge=0)
+    connect_timeout: float = Field(default=10.0, gt=0)
+    read_timeout: float = Field(default=60.0, gt=0)
     link_hosts: tuple[str, ...] = ()
     ui_url: str = ""
 
@@ -79,6 +80,7 @@ class VendorHook(BaseHook, Generic[Api]):
         super().__init__()
         self.conn_id = conn_id
         self._connection = connection
+        self._opening = Lock()
 
     @classmethod
     async def aopen(cls, conn_id: str) -> Self:
@@ -105,7 +107,9 @@ class VendorHook(BaseHook, Generic[Api]):
 
     def call(self, verb: Callable[[Api], Exchange[T]]) -> T:
         """Play one exchange on this worker, with retries as the verb allows."""
-        return drive(self._line, verb(self.api(Patience())))
+        with self._opening:  # the threads of an upload share one line, and so one token
+            line = self._line
+        return drive(line, verb(self.api(Patience())))
 
     async def acall(self, verb: Callable[[Api], Exchange[T]]) -> T:
         """Play one exchange in the triggerer, where the polling loop itself is the retry."""
@@ -143,13 +147,15 @@ class VendorHook(BaseHook, Generic[Api]):
         return lines[key][0]
 
     def _hooks(self, *, asynchronous: bool) -> dict[str, list[Callable[..., Any]]]:
+        vendor, log = self.vendor, self.log  # a client that knew its hook would keep it from being let go
+
         def warn(answer: httpx.Response) -> None:
             """The vendor announces the end of an endpoint in headers; say so once, where people read."""
             for header in ("sunset", "deprecation"):
                 told, path = answer.headers.get(header), answer.request.url.path
-                if told and (self.vendor, header) not in _warned:
-                    _warned.add((self.vendor, header))
-                    self.log.warning("%s announces in its answer to %s: %s %s", self.vendor, path, header, told)
+                if told and (vendor, header) not in _warned:
+                    _warned.add((vendor, header))
+                    log.warning("%s announces in its answer to %s: %s %s", vendor, path, header, told)
 
         async def awarn(answer: httpx.Response) -> None:
             warn(answer)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, TypeVar
 
 from airflow.sdk import Context
@@ -42,6 +43,7 @@ class Work:
     step: str
     origin: Origin
     hook_class: type[VendorHook[Any]]
+    _opening: Lock = field(default_factory=Lock, init=False, repr=False)
 
     @cached_property
     def ledger(self) -> LedgerStore:
@@ -58,9 +60,14 @@ class Work:
         """How the attempt stands now; read anew at each use."""
         return self.ledger.attempt(self.attempt)
 
-    @cached_property
+    @property
     def hook(self) -> VendorHook[Any]:
-        """The vendor, by the connection the attempt was admitted with."""
+        """The vendor, by the connection the attempt was admitted with; one for all threads of the step."""
+        with self._opening:
+            return self._hook
+
+    @cached_property
+    def _hook(self) -> VendorHook[Any]:
         return self.hook_class(connection_of(self.standing))
 
     @cached_property

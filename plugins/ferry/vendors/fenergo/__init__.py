@@ -21,7 +21,7 @@ from ferry.vendors import Vendor
 
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
 NUMBER: dict[str, Any] = {"type": ["number", "null"], "minimum": 0}
-WHOLE: dict[str, Any] = {"type": ["integer", "null"], "minimum": 0}
+WHOLE: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
 YES_NO: dict[str, Any] = {"type": ["boolean", "null"]}
 
 

@@ -1,0 +1,329 @@
+"""From a connection to a vendor: settings, one token for many callers, and nothing secret in what anyone may read."""
+
+import asyncio
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from airflow.sdk import Connection
+from tests.loopback import answer
+from tests.steps.six import SixHook
+
+from ferry.core.errors import BadCredentials, BadInput, FerryError, VendorUnavailable
+from ferry.core.model import Run
+from ferry.core.wire import httpx
+from ferry.steps import hook as subject
+from ferry.steps.hook import Settings, environment_of, read_settings
+from ferry.vendors.fenergo import sandbox_connections
+from ferry.vendors.fenergo.hook import EARLY, FenergoAuth, FenergoHook, FenergoSettings
+
+SECRET = "canary-of-a-client-secret"
+GOOD = {"tenant_id": "t-1", "token_url": "https://identity.example/connect/token"}
+
+
+def settings(kind=FenergoSettings, extra=GOOD, **told):
+    told = {"conn_type": "fenergo", "host": "https://api.example.com", "login": "me", "password": SECRET} | told
+    return read_settings(Connection(conn_id="fenergo_default", extra=json.dumps(extra), **told), kind)
+
+
+# Settings
+
+
+def test_a_form_with_empty_fields_gets_defaults():
+    form = dict.fromkeys(["scope", "command_api_version", "link_hosts", "success_words", "read_timeout"], "") | {"ui_url": None}
+    found = settings(extra=GOOD | form)
+    assert (found.command_api_version, found.link_hosts, found.read_timeout, found.ui_url) == (
+        "v2",
+        ("*.amazonaws.com",),
+        60.0,
+        "",
+    )
+    assert found.max_live_runs == 4
+    assert not found.sandbox
+
+
+def test_a_form_with_texts_is_understood():
+    told = {
+        "max_live_runs": "2",
+        "requests_per_second": "0.5",
+        "link_hosts": " a.example , *.b.example,",
+        "success_words": "Done, Finalised ",
+        "sandbox": "true",
+        "command_api_version": "v1",
+        "upload_content_type": "none",
+    }
+    found = settings(extra=GOOD | told)
+    assert (found.max_live_runs, found.requests_per_second, found.sandbox) == (2, 0.5, True)
+    assert found.link_hosts == ("a.example", "*.b.example")
+    assert {"done", "finalised", "completed"} <= found.words.success
+    assert found.uploads.content_type is None
+
+
+def test_an_environment_variable_in_json_is_understood(connect):
+    connect("fen_json", conn_type="fenergo", host="https://api.example.com/", login="me", password=SECRET, extra=GOOD)
+    found = FenergoHook("fen_json").settings
+    assert (found.base_url, found.login, found.password, found.tenant_id) == ("https://api.example.com", "me", SECRET, "t-1")
+
+
+def test_an_environment_variable_as_a_uri_is_understood(monkeypatch):
+    uri = f"fenergo://me:{SECRET}@api.example.com:8443/?tenant_id=t-1&token_url=https%3A%2F%2Fidentity.example%2Fconnect%2Ftoken"
+    monkeypatch.setenv("AIRFLOW_CONN_FEN_URI", uri)
+    found = FenergoHook("fen_uri").settings
+    assert (found.base_url, found.environment) == ("https://api.example.com:8443", "api.example.com:8443")
+    assert (found.password, found.token_url) == (SECRET, "https://identity.example/connect/token")
+
+
+@pytest.mark.parametrize(
+    ("told", "environment"),
+    [
+        ({"host": "https://API.Example.com/base/"}, "api.example.com"),
+        ({"host": "api.example.com"}, "api.example.com"),
+        ({"host": "https://user:pw@api.example.com"}, "api.example.com"),
+        ({"host": "http://127.0.0.1:8765/fenergo"}, "127.0.0.1:8765"),
+        ({"host": "http://[::1]:8765/fenergo"}, "[::1]:8765"),
+        ({"host": "api.example.com", "port": 8443}, "api.example.com:8443"),
+    ],
+)
+def test_the_environment_is_the_host_whoever_asks(told, environment):
+    assert settings(**told).environment == environment
+    assert environment_of(Connection(conn_id="c", conn_type="fenergo", **told)) == environment
+
+
+@pytest.mark.parametrize(
+    ("told", "extra", "fields"),
+    [
+        ({"host": ""}, GOOD, ["base_url: "]),
+        ({"host": "ftp://x"}, GOOD, ["base_url: ", "must be a URL such as https://api.example.com"]),
+        ({}, {}, ["tenant_id: Field required", "token_url: Field required"]),
+        ({}, GOOD | {"token_url": "canary/connect"}, ["token_url: ", "must be a URL"]),
+        ({}, GOOD | {"command_api_version": "canary"}, ["command_api_version: Input should be 'v1' or 'v2'"]),
+        ({}, GOOD | {"max_live_runs": "canary"}, ["max_live_runs: "]),
+        ({}, GOOD | {"max_live_runs": 0}, ["max_live_runs: "]),
+        ({}, GOOD | {"read_timeout": 0}, ["read_timeout: "]),
+        ({}, GOOD | {"requests_per_second": -1}, ["requests_per_second: "]),
+        ({}, GOOD | {"sandbox": "canary"}, ["sandbox: "]),
+    ],
+)
+def test_a_wrong_connection_names_its_fields_and_never_a_value(told, extra, fields):
+    with pytest.raises(BadInput) as caught:
+        settings(extra=extra, **told)
+    assert caught.value.message.startswith("Connection 'fenergo_default' is not usable: ")
+    assert caught.value.message.endswith("Correct it under Admin > Connections.")
+    assert all(field in caught.value.message for field in fields), caught.value.message
+    assert caught.value.__suppress_context__
+    assert "canary" not in f"{caught.value} {caught.value.__cause__!r}"
+
+
+def test_unknown_extras_are_left_to_airflow():
+    assert settings(extra=GOOD | {"added_by_airflow": 1}).tenant_id == "t-1"
+
+
+def test_a_secret_is_in_no_text_of_settings_or_hook(connect):
+    connect("fenergo_default", conn_type="fenergo", host="https://a.example", password=SECRET, extra=GOOD)
+    hook = FenergoHook("fenergo_default")
+    for thing in (settings(), Settings(base_url="https://a.example", password=SECRET), hook, hook.settings, hook.auth()):
+        assert SECRET not in f"{thing!r} {thing}"
+
+
+# One token for many
+
+
+def tokens(fenergo):
+    return len(fenergo.requests("*/connect/token"))
+
+
+NOBODY = Run("00000000-0000-0000-0000-000000000000")
+
+
+def ping(api):
+    yield from api.ping()
+
+
+@pytest.fixture
+def open_gate(fenergo, fenergo_base, connect):
+    """The sandbox's connection without our own rate limit."""
+    (told,) = sandbox_connections(fenergo_base).values()
+    connect("fenergo_default", **told | {"extra": told["extra"] | {"requests_per_second": 0}})
+    return fenergo
+
+
+async def _many(number):
+    hooks = [await FenergoHook.aopen("fenergo_default") for _ in range(number)]
+    await asyncio.gather(*(hook.acall(ping) for hook in hooks))
+
+
+def test_two_hundred_waiting_runs_share_one_token(open_gate):
+    asyncio.run(_many(200))
+    assert tokens(open_gate) == 1
+    assert len(open_gate.requests("*/migration/*")) == 200
+
+
+def test_a_token_refused_by_the_vendor_is_replaced_once_for_all(open_gate):
+    """The token is good for 150 calls: 50 callers are refused at about the same time."""
+    open_gate.switch(token_calls=150)
+    asyncio.run(_many(200))
+    assert tokens(open_gate) == 2
+    assert len([seen for seen in open_gate.requests("*/migration/*") if seen["status"] == 404]) == 200
+
+
+def test_threads_of_an_upload_share_one_token(open_gate):
+    hook = FenergoHook("fenergo_default")
+    hook.call(ping)  # the client is made before the threads start, as the uploads do
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: hook.call(ping), range(64)))
+    assert tokens(open_gate) == 1
+
+
+def test_threads_that_come_first_share_one_client_too(open_gate):
+    hook = FenergoHook("fenergo_default")
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: hook.call(ping), range(64)))
+    assert tokens(open_gate) == 1
+
+
+@pytest.fixture
+def aged(fenergo):
+    """An authentication whose clock a test can move."""
+
+    class Clock:
+        now = 1000.0
+
+    told = FenergoHook("fenergo_default").settings
+    with httpx.Client(auth=FenergoAuth(told, clock=lambda: Clock.now), base_url=told.base_url, trust_env=False) as client:
+        client.get("/datamigrationquery/api/migration/x")
+        yield fenergo, client, Clock
+
+
+@pytest.mark.parametrize(("later", "asked"), [(0, 1), (900 - EARLY - 1, 1), (900 - EARLY, 2), (900, 2), (10**6, 2)])
+def test_a_token_is_replaced_before_it_expires(aged, later, asked):
+    fenergo, client, clock = aged
+    clock.now += later
+    client.get("/datamigrationquery/api/migration/x")
+    assert tokens(fenergo) == asked
+
+
+def test_a_short_token_is_used_for_half_its_life_at_least(fenergo, aged):
+    fenergo.switch(token_seconds=30)
+    _, client, clock = aged
+    clock.now += 1000
+    client.get("/datamigrationquery/api/migration/x")
+    clock.now += 14
+    client.get("/datamigrationquery/api/migration/x")
+    assert tokens(fenergo) == 2
+
+
+@pytest.mark.parametrize("colour", ["worker", "triggerer"])
+def test_a_vendor_that_refuses_every_token_is_asked_for_one_more_and_no_other(fenergo, colour):
+    fenergo.fault("GET", "*/migration/*", "status", status=401, times=None)
+    hook = FenergoHook("fenergo_default")
+    with pytest.raises(BadCredentials, match="HTTP 401"):
+        hook.call(ping) if colour == "worker" else asyncio.run(hook.acall(ping))
+    assert tokens(fenergo) == 2
+    assert len(fenergo.requests("*/migration/*")) == 2
+
+
+@pytest.mark.parametrize("colour", ["worker", "triggerer"])
+@pytest.mark.parametrize("action", ["drop_before", "drop_after", "garbage"])
+def test_a_token_that_did_not_arrive_blocks_nobody(fenergo, colour, action):
+    fenergo.fault("POST", "*/connect/token", action)
+    hook = FenergoHook("fenergo_default")
+
+    async def twice():
+        with pytest.raises(VendorUnavailable):
+            await hook.acall(ping)
+        await hook.acall(ping)
+
+    hook.call(ping) if colour == "worker" else asyncio.run(twice())
+    assert tokens(fenergo) == 2
+
+
+def test_a_token_goes_only_where_it_belongs(fenergo):
+    FenergoHook("fenergo_default").call(ping)
+    (token,), (call,) = fenergo.requests("*/connect/token"), fenergo.requests("*/migration/*")
+    assert "authorization" not in token["headers"]
+    assert {"authorization", "x-tenant-id"} <= set(call["headers"])
+
+
+@pytest.fixture
+def everything_said(capfd, caplog):
+    """Everything anybody logs, at the most talkative level."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("fault", [None, {"action": "status", "status": 401}, {"action": "garbage"}, {"action": "drop_after"}])
+def test_neither_token_nor_secret_is_ever_said(fenergo, everything_said, fault):
+    if fault:
+        fenergo.fault("GET", "*/migration/*", **fault, times=None)
+    hook = FenergoHook("fenergo_default")
+    try:
+        hook.call(ping)
+        trouble = ""
+    except FerryError as error:
+        trouble = f"{error!r} {error.to_json()} {error.__cause__!r} {error.__context__!r}"
+    token = hook._line.client.auth._token
+    assert len(token) > 40
+    shown = trouble + everything_said() + repr(hook) + repr(hook._line.client.auth)
+    assert token not in shown
+    assert "ferry-demo-secret" not in shown
+
+
+# What the vendor announces
+
+
+def test_the_end_of_an_endpoint_is_announced_once(fenergo, said, monkeypatch):
+    monkeypatch.setattr(subject, "_warned", set())
+    fenergo.switch(sunset_headers=True)
+    hook = FenergoHook("fenergo_default")
+    for _ in range(3):
+        hook.call(ping)
+    asyncio.run(hook.acall(ping))
+    told = said()
+    assert told.count("sunset Sat, 31 Dec 2033") == 1
+    assert told.count("deprecation true") == 1
+    assert "fenergo announces in its answer to /fenergo/datamigrationquery" in told
+
+
+# Connections and retries
+
+
+def test_a_worker_tries_again_and_the_triggerer_leaves_that_to_its_loop(six, monkeypatch):
+    monkeypatch.setattr("ferry.core.exchange.time.sleep", lambda _: None)
+    six.will(answer(503), answer(200, b'"up"'))
+    hook = SixHook("six_default")
+    assert hook.call(hook.probe) == "six is there"
+    six.will(answer(503))
+    with pytest.raises(VendorUnavailable):
+        asyncio.run(hook.acall(hook.probe))
+    assert len(six.asked) == 3
+
+
+def test_a_redirect_is_not_followed_with_credentials(six):
+    six.will(answer(302, b"", "Location: http://127.0.0.1:1/login"))
+    ok, said = SixHook("six_default").test_connection()
+    assert not ok
+    assert "HTTP 302" in said
+    assert "Check the connection's base URL" in said
+
+
+def test_connections_are_closed_with_the_hook(six):
+    six.will(answer())
+    hook = SixHook("six_default")
+    hook.call(hook.probe)
+    line = hook._line
+    del hook
+    assert line.client.is_closed
+    assert line.bare.is_closed
+
+
+def test_connections_are_closed_with_the_event_loop(six):
+    six.will(answer())
+
+    async def played():
+        hook = await SixHook.aopen("six_default")
+        await hook.acall(hook.probe)
+        ((line, _),) = subject._lines[asyncio.get_running_loop()].values()
+        return line
+
+    assert asyncio.run(played()).client.is_closed
