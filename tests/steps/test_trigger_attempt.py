@@ -1,0 +1,88 @@
+"""Triggering a batch's DAG run: never a twin, and a live one is waited for instead."""
+
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import DagRunTriggerException, TaskDeferred
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+from ferry.ledger.entries import Origin
+from ferry.steps.admitting import is_live
+from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_trigger
+
+DUE = {"vendor": "six", "environment": "six.example", "batch_id": "b-1", "dag": "migrate_six", "due": "2026-11-01", "attempt": 3}
+
+
+@pytest.fixture
+def dag_runs(monkeypatch):
+    """What Airflow says of DAG runs, by DAG and run id; an exception is raised."""
+    known = {}
+
+    def state(dag_id, run_id):
+        found = known.get((dag_id, run_id), RuntimeError("404: DagRun not found"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_dagrun_state", staticmethod(state))
+    return known
+
+
+@pytest.fixture
+def task():
+    told = to_trigger(DUE)
+    return TriggerAttemptOperator(task_id="migrate", **told)
+
+
+CONTEXT = {"ti": SimpleNamespace(map_index=-1), "task_instance": SimpleNamespace(map_index=-1)}
+
+
+def test_a_batchs_run_is_named_after_its_attempt():
+    assert to_trigger(DUE) == {
+        "trigger_dag_id": "migrate_six",
+        "trigger_run_id": "b-1.3",
+        "conf": {"batch_id": "b-1", "force_new_attempt": False},
+    }
+
+
+def test_it_waits_without_a_worker_and_takes_over_the_colour(task):
+    assert (task.wait_for_completion, task.deferrable, task.reset_dag_run) == (True, True, True)
+    assert [str(state) for state in task.failed_states] == ["failed"]
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "restarting"])
+def test_a_run_at_work_is_waited_for_and_not_touched(task, dag_runs, state):
+    dag_runs["migrate_six", "b-1.3"] = state
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute(CONTEXT)
+    _, kwargs = caught.value.trigger.serialize()
+    assert (kwargs["dag_id"], kwargs["run_ids"]) == ("migrate_six", ["b-1.3"])
+    assert {str(state) for state in kwargs["states"]} == {"success", "failed"}
+    assert caught.value.method_name == "execute_complete"
+
+
+@pytest.mark.parametrize("state", ["success", "failed", None])
+def test_an_ended_or_unknown_run_is_triggered(task, dag_runs, state):
+    if state:
+        dag_runs["migrate_six", "b-1.3"] = state
+    with pytest.raises(DagRunTriggerException) as caught:
+        task.execute(CONTEXT)
+    assert (caught.value.trigger_dag_id, caught.value.dag_run_id, caught.value.conf["batch_id"]) == (
+        "migrate_six",
+        "b-1.3",
+        "b-1",
+    )
+    assert caught.value.deferrable
+
+
+@pytest.mark.parametrize(("error", "live"), [(RuntimeError("DagRun not found"), False), (RuntimeError("HTTP 404"), False)])
+def test_a_run_that_airflow_no_longer_knows_is_not_live(dag_runs, error, live):
+    dag_runs["migrate_six", "b-1.3"] = error
+    assert is_live(Origin("migrate_six", "b-1.3")) is live
+
+
+def test_an_airflow_that_cannot_be_asked_is_no_answer(dag_runs):
+    """Guessing `not live` here would let two DAG runs work on one attempt."""
+    dag_runs["migrate_six", "b-1.3"] = ConnectionError("api-server away")
+    with pytest.raises(ConnectionError):
+        is_live(Origin("migrate_six", "b-1.3"))
