@@ -28,11 +28,13 @@ class Service:
     log: Path
     folder: Path
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _asked: bool = field(default=False, repr=False)
 
     def start(self) -> None:
         """Start it, unless it runs; the log is appended to, so a restart keeps what led to it."""
         if self.alive:
             return
+        self._asked = False
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -60,12 +62,19 @@ class Service:
         """How it ended; None while it runs."""
         return self._process.poll() if self._process else None
 
+    def ask_to_end(self) -> None:
+        """Ask it to end (SIGTERM), once: Airflow takes a second request for impatience and drops what it is doing."""
+        if self.alive and not self._asked:
+            self._asked = True
+            self._signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Ask it to end, then insist; its whole group is gone afterwards."""
         family = self._family()
-        if self.alive:
-            self._signal(signal.SIGTERM)
-        end(family)
+        self.ask_to_end()
+        end(family[:1])
+        ask(family[1:])
+        end(family[1:], grace=3)
         self._bury()
 
     def kill(self) -> None:
@@ -118,6 +127,15 @@ def marked(mark: str) -> Iterator[psutil.Process]:
             continue  # ended meanwhile, or another user's
 
 
+def ask(processes: Sequence[psutil.Process]) -> None:
+    """Send SIGTERM to each that still lives."""
+    for process in processes:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+
+
 def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
     """Wait for the processes to end and kill those that do not."""
     _, stubborn = psutil.wait_procs(processes, timeout=grace) if grace else ([], list(processes))
@@ -132,11 +150,7 @@ def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
 def sweep(mark: str) -> None:
     """End every process of a stack, also those whose parents are long gone: first asked, then killed."""
     remaining = list(marked(mark))
-    for process in remaining:
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
+    ask(remaining)
     end(remaining, grace=3)
     deadline = time.monotonic() + GRACE
     while (remaining := list(marked(mark))) and time.monotonic() < deadline:

@@ -81,7 +81,9 @@ class Progress:
 
     def _tell(self, rows: list[Row]) -> None:
         for row in rows:
-            self.console.print(f"{time.strftime('%H:%M:%SZ', time.gmtime())} {row.told()}", highlight=False, markup=False)
+            self.console.print(
+                f"{time.strftime('%H:%M:%SZ', time.gmtime())} {row.told()}", highlight=False, markup=False, soft_wrap=True
+            )
             self._shown[row.batch] = row
 
     def _steps(self) -> dict[str, str]:

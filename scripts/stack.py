@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -117,8 +115,7 @@ class Stack:
         """End every process of this stack, whatever became of its parents."""
         self._client.close()
         for service in self.services.values():
-            if service.alive:
-                os.kill(service.pid, signal.SIGTERM)
+            service.ask_to_end()
         for service in self.services.values():
             service.stop()
         sweep(self.mark)

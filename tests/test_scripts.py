@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from ferry.core.model import Attempt, Counts, RunState
 from ferry.ledger.entries import Draft, Kind, Origin, Verdict
 from ferry.ledger.store import LedgerStore
+from scripts.add_vendor import BadName, add, checked, tidy
 from scripts.docs import deeper
 from scripts.environment import ferry_environment, free_ports, write_private
 from scripts.outcome import NUMBERS, outcome_of, problems, standing_of, table_of, write_json
@@ -281,7 +283,7 @@ def test_the_last_errors_of_a_task_log_are_found(tmp_path):
     assert errors_in(tmp_path / "log") == ["Task failed | AirflowFailException: it is refused"]
 
 
-# Docs, make, and an interrupted demo
+# Docs and make
 
 
 def test_headings_of_a_dag_move_below_its_own_and_code_stays_as_it_is():
@@ -319,9 +321,35 @@ def test_a_python_that_is_too_old_is_named_with_what_to_do(tmp_path):
     assert "make PYTHON=" in done.stderr
 
 
+# A new vendor
+
+
+@pytest.mark.parametrize("name", ["", "Acme", "acme-bank", "1st", "class", "json", "airflow", "fenergo", "a__b"])
+def test_a_name_that_no_vendor_may_have_is_refused(name):
+    with pytest.raises(BadName):
+        checked(name, ROOT)
+
+
+def test_a_new_vendor_works_at_once_and_edits_nothing(tmp_path):
+    written = add(checked("acme_bank", tmp_path), tmp_path)
+    tidy(written)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    lint = [sys.executable, "-m", "ruff", "check", "--quiet", "."]
+    assert subprocess.run(lint, cwd=tmp_path, capture_output=True, text=True, check=False).stdout == ""
+    folder, tests = tmp_path / "plugins" / "ferry" / "vendors", tmp_path / "tests" / "vendors" / "test_acme_bank.py"
+    options = ["-q", "-c", "/dev/null", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tests)]
+    play = (
+        f"import ferry.vendors, pytest; ferry.vendors.__path__.append({str(folder)!r}); raise SystemExit(pytest.main({options}))"
+    )
+    done = subprocess.run([sys.executable, "-c", play], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+# An interrupted demo
+
+
 @pytest.mark.real
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_demo_leaves_nothing_running(tmp_path, number):
+def test_a_terminated_demo_leaves_nothing_running(tmp_path):
     log = tmp_path / "demo.log"
     with log.open("w") as output:
         demo = subprocess.Popen(
@@ -332,7 +360,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path, number):
     assert demo.poll() is None, log.read_text()
     mark = json.loads(stack.read_text())["mark"]
     assert len(list(marked(mark))) >= 4
-    demo.send_signal(number)
+    demo.send_signal(signal.SIGTERM)
     assert demo.wait(60) == 130
     assert list(marked(mark)) == []
     assert "nothing is left running" in log.read_text()
