@@ -16,6 +16,7 @@ from ferry.steps.hook import VendorHook
 from ferry.steps.work import CONNECTION, origin_of
 
 LIVE = frozenset({"queued", "running", "restarting"})
+"""States of a DAG run in which it may still act."""
 
 
 def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *, force: bool) -> Admission:
@@ -46,4 +47,5 @@ def is_live(holder: Origin) -> bool:
         if "not found" in str(error).lower() or "404" in str(error):
             return False
         raise
-    return str(state) in LIVE
+    # On a worker Airflow answers with an enum whose text is "DagRunState.RUNNING", elsewhere with one whose text is "running".
+    return str(getattr(state, "value", state)) in LIVE

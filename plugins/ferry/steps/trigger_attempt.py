@@ -7,6 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.triggers.external_task import DagStateTrigger
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
 
 
 def to_trigger(due: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +23,8 @@ class TriggerAttemptOperator(TriggerDagRunOperator):
     """Airflow's own operator, made safe to repeat.
 
     A task that died between triggering and waiting finds its DAG run on the next try: a live one is waited for, an ended one is
-    cleared and runs again (the ledger decides what that means). Airflow's own would fail on it for ever.
+    cleared and runs again (the ledger decides what that means). Airflow's own would fail on it for ever. A DAG run that ended red
+    is not tried again: it said what a person must correct, and another try would only send the same once more.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -52,3 +54,13 @@ class TriggerAttemptOperator(TriggerDagRunOperator):
             ),
             method_name="execute_complete",
         )
+
+    def execute_complete(self, context: Context, event: tuple[str, dict[str, Any]]) -> None:
+        """Take over the colour of the DAG run; red fails this task for good."""
+        _, seen = event
+        red = [run_id for run_id in seen["run_ids"] if seen.get(run_id) in self.failed_states]
+        if red:
+            raise AirflowFailException(
+                f"DAG run {', '.join(red)} of {self.trigger_dag_id} is red. Its settle_batch says why; correct that first."
+            )
+        super().execute_complete(context, event)

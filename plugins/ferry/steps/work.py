@@ -17,7 +17,7 @@ from ferry.core.batch import MANIFEST, Batch, parse_manifest, read_batch
 from ferry.core.errors import AnswerLost, LedgerError, VendorError, VendorNonsense
 from ferry.core.exchange import Exchange
 from ferry.core.model import Attempt, Run, RunState
-from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, Origin, Verdict, part_of
+from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, NotHolder, Origin, Verdict, part_of
 from ferry.ledger.evidence import EvidenceStore, Filed
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
@@ -150,6 +150,12 @@ class Work:
 
     def forget(self, note: str) -> None:
         """Declare an intent without a result harmless, so that it may be repeated; only where the vendor's contract says so."""
+        standing = self.standing
+        if not standing.holder.same_run(self.origin):
+            raise NotHolder(
+                f"{self.attempt}: {self.origin} may not repeat `{self.step}`, because the attempt is held by {standing.holder}, "
+                "which may be waiting for the answer right now. Nothing was sent."
+            )
         self.record(Kind.RESULT, key=self._last_key(), state=RunState.FAILED_CLEAN, note=note)
 
     def _last_key(self, part: str = "") -> str:
