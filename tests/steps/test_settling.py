@@ -3,12 +3,12 @@
 from dataclasses import asdict
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.steps.conftest import ORIGIN
 from tests.steps.six import SixHook
 
+from ferry.core.errors import NotBalanced
 from ferry.core.model import Counts, RunState
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps.settling import judge, settle
@@ -143,7 +143,7 @@ def test_settling_is_green_only_if_the_batch_balances(ledger):
 
 def test_settling_is_red_otherwise_and_says_the_numbers(ledger):
     tell(ledger, OPEN, START, ended(RunState.FAILED_CLEAN), FETCHED)
-    with pytest.raises(AirflowFailException) as caught:
+    with pytest.raises(NotBalanced) as caught:
         settle(Work(ledger.attempt, "settle_batch", ORIGIN, SixHook))
     assert str(caught.value) == (
         "six batch b-1, attempt 1 is refused (sent 5, accepted 0, rejected 2, unprocessed 3, waived 0): 2 of 5."
@@ -153,14 +153,14 @@ def test_settling_is_red_otherwise_and_says_the_numbers(ledger):
 def test_settling_again_writes_nothing_new(ledger):
     tell(ledger, OPEN, START)
     for _ in range(3):
-        with pytest.raises(AirflowFailException):
+        with pytest.raises(NotBalanced):
             settle(Work(ledger.attempt, "settle_batch", ORIGIN, SixHook))
     assert [entry.verdict for entry in ledger.standing.entries if entry.kind is Kind.VERDICT] == [Verdict.UNKNOWN]
 
 
 def test_an_open_verdict_gives_way_to_a_better_one(ledger):
     tell(ledger, OPEN, START)
-    with pytest.raises(AirflowFailException):
+    with pytest.raises(NotBalanced):
         settle(Work(ledger.attempt, "settle_batch", ORIGIN, SixHook))
     tell(ledger, ended(RunState.SUCCEEDED), BALANCED)
     assert settle(Work(ledger.attempt, "settle_batch", ORIGIN, SixHook))["verdict"] == "balanced"
@@ -169,7 +169,7 @@ def test_an_open_verdict_gives_way_to_a_better_one(ledger):
 def test_a_later_attempt_that_balances_makes_the_earlier_dag_run_green(ledger):
     tell(ledger, OPEN, START, ended(RunState.FAILED_CLEAN), FETCHED)
     first = Work(ledger.attempt, "settle_batch", ORIGIN, SixHook)
-    with pytest.raises(AirflowFailException):
+    with pytest.raises(NotBalanced):
         settle(first)
     told = {"connection": "six_default"}
     again = ledger.store.admit("six", "six.example", "b-1", "a" * 64, ORIGIN, is_live=lambda _: False, data=told)

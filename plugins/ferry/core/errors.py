@@ -3,6 +3,7 @@
     FerryError
     ├── BadInput                what a person gave us is wrong: correct it (file, row, key named), trigger again
     │   └── BatchRefused        check_batch found faults before anything was sent; the findings file lists them
+    ├── NotBalanced             a batch was settled and not every record arrived: its message says which and what to correct
     ├── LedgerError             the ledger refuses or cannot be reached: nothing is sent without it
     │   └── LedgerConflict      another writer was first: read again and decide again
     ├── VendorError             the vendor, or the way to it
@@ -55,6 +56,10 @@ class BadInput(FerryError):
 
 class BatchRefused(BadInput):
     """The checks found faults; nothing was sent."""
+
+
+class NotBalanced(FerryError):
+    """A batch was settled and does not balance."""
 
 
 class LedgerError(FerryError):

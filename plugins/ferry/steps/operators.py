@@ -44,7 +44,11 @@ class VendorOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the step and return a small JSON value."""
-        return self.work_on(self.work(context))
+        try:
+            return self.work_on(self.work(context))
+        except FerryError as error:
+            self.log.error("%s", error.message)  # noqa: TRY400 (Airflow logs the traceback; this is the line for people)
+            raise
 
     def work_on(self, work: Work) -> Any:
         """The step itself."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
+from ferry.core.errors import NotBalanced
 from ferry.core.model import Counts, RunState
-from ferry.ledger.entries import ADMIT, AttemptStanding, Verdict
+from ferry.ledger.entries import ADMIT, START, AttemptStanding, Verdict, part_of
 from ferry.steps.work import Work
 
 CHECKS = ("check_batch", "check_templates")
@@ -27,7 +26,7 @@ def settle(work: Work) -> dict[str, Any]:
     if last.verdict is Verdict.BALANCED:
         return told
     numbers = ", ".join(f"{name} {number}" for name, number in asdict(last.counts).items())
-    raise AirflowFailException(f"{last.attempt} is {last.verdict} ({numbers}): {last.reason}")
+    raise NotBalanced(f"{last.attempt} is {last.verdict} ({numbers}): {last.reason}")
 
 
 def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
@@ -48,7 +47,10 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     fetched = results.get(("fetch_errors", ""))
     if fetched and standing.run_state in ENDED_CLEAN:
         return Verdict.REFUSED, Counts.from_json(fetched.counts), fetched.note
-    ended = f"ended {standing.run_state} ('{standing.word}')" if standing.run_state else "is not known to have ended"
+    if (seen := standing.seen) and (seen.step, part_of(seen.key), seen.state) == (START, "", RunState.FAILED_CLEAN):
+        return Verdict.UNKNOWN, Counts(), f"The vendor did not start run {standing.ref}: {seen.note} Then clear start_run."
+    known = standing.run_state is not None and standing.run_state.is_final
+    ended = f"ended {standing.run_state} ('{standing.word}')" if known else "is not known to have ended"
     why = (
         f"The vendor's run {standing.ref} {ended}, and not every step after it was done. Look at the first red task, "
         "correct what it names and clear it: the attempt goes on where it stopped and nothing is started twice."
