@@ -102,6 +102,8 @@ class VendorControl:
             Route("/switches", self.switches, methods=["GET", "PUT"]),
             Route("/faults", self.faults, methods=["GET", "POST", "DELETE"]),
             Route("/faults/{id:int}", self.forget_fault, methods=["DELETE"]),
+            Route("/scripts", self.scripts),
+            Route("/scripts/{name}", self.play_script, methods=["POST"]),
             *self._vendor.control_routes(),
         ]
 
@@ -124,6 +126,18 @@ class VendorControl:
         if request.method == "DELETE":
             return JSONResponse({"removed": self._faults.remove(name)})
         return JSONResponse(self._faults.live(name))
+
+    async def scripts(self, _request: Request) -> Response:
+        """Name the scripts and how a run ends by each."""
+        return JSONResponse({name: script.ends for name, script in self._vendor.SCRIPTS.items()})
+
+    async def play_script(self, request: Request) -> Response:
+        """Begin a run that will end as the script says; answers its ref."""
+        script = self._vendor.SCRIPTS.get(request.path_params["name"])
+        if script is None:
+            raise BadControlError(f"There is no such script; there are: {', '.join(sorted(self._vendor.SCRIPTS)) or 'none'}.")
+        self._vendor.switches.set(script.switches)
+        return JSONResponse({"ref": await script.begin(self._vendor), "ends": script.ends}, status_code=201)
 
     async def forget_fault(self, request: Request) -> Response:
         """Take one fault back."""

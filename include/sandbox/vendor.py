@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starlette.routing import BaseRoute
 
 from sandbox.clock import Clock
-from sandbox.switches import Switch, Switches
+from sandbox.switches import Switch, Switches, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One way a run of the vendor can end, and how to bring a run there without any client.
+
+    `begin` gets the vendor's sandbox and gives the run's ref; the run then ends as it would for anybody. `ends` is the house's
+    word for that end (`succeeded`, `partially_succeeded`, `failed_clean`, `failed_dirty`, `cancelled`).
+    """
+
+    ends: str
+    begin: Callable[[Any], Awaitable[str]]
+    switches: Mapping[str, Value] = field(default_factory=dict)
+    connection: str = ""
+    """The connection that leads to the run; empty for `<vendor>_default`."""
 
 
 class VendorSandbox(ABC):
@@ -22,6 +38,7 @@ class VendorSandbox(ABC):
 
     name: ClassVar[str]
     SWITCHES: ClassVar[tuple[Switch, ...]] = ()
+    SCRIPTS: ClassVar[Mapping[str, Script]] = {}
 
     def __init__(self, clock: Clock, folder: Path, switches: Switches) -> None:
         self.clock = clock

@@ -21,6 +21,7 @@ from ferry.vendors.fenergo.sandbox.command import CommandService
 from ferry.vendors.fenergo.sandbox.policy import INGESTION_TABLES
 from ferry.vendors.fenergo.sandbox.query import QueryService
 from ferry.vendors.fenergo.sandbox.quirks import SWITCHES
+from ferry.vendors.fenergo.sandbox.scripts import SCRIPTS
 from ferry.vendors.fenergo.sandbox.world import World
 from sandbox.clock import Clock
 from sandbox.control import BadControlError, json_pieces, posted
@@ -36,6 +37,7 @@ class FenergoSandbox(VendorSandbox):
 
     name = "fenergo"
     SWITCHES = SWITCHES
+    SCRIPTS = SCRIPTS
 
     def __init__(self, clock: Clock, folder: Path, switches: Switches) -> None:
         super().__init__(clock, folder, switches)
