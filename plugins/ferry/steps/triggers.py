@@ -86,6 +86,11 @@ class VendorRunTrigger(BaseTrigger):
         """The event when it could not be learnt."""
         return TaskFailedEvent()
 
+    def in_vain(self) -> tuple[str, str]:
+        """What did not happen in all the time there was, and how it goes on."""
+        way_on = f"The vendor's run goes on. Look at it there; clear {self.step} to wait on."
+        return f"did not end within {self.patience / 3600:.1f} h", way_on
+
     async def _wait(self) -> Run:
         ledger = await patiently(self, places.ledger_at, await places.aledger_url())
         attempt = Attempt.parse(self.attempt)
@@ -162,6 +167,10 @@ class VendorProofTrigger(VendorRunTrigger):
     def gave_up(self) -> TriggerEvent:
         """No proof either way; the log says what was seen."""
         return TriggerEvent({"proved": False, "word": ""})
+
+    def in_vain(self) -> tuple[str, str]:
+        """No proof is an answer of its own: the task that waits for it asks a person."""
+        return f"shows no proof of a start after {self.patience:.0f} s", "A person is asked now."
 
 
 class LivePlaceTrigger(BaseTrigger):
@@ -256,10 +265,8 @@ class _Watch:
     def _given_up(self) -> str:
         said = f"its last word was '{self.seen.word}'" if self.seen.word else "it has said nothing yet"
         trouble = f" The last trouble: {self.trouble}" if self.trouble else ""
-        return (
-            f"{self.attempt}: run {self.seen.ref} did not end within {self.trigger.patience / 3600:.1f} h; {said}.{trouble} "
-            f"The vendor's run goes on. Look at it there; clear {self.trigger.step} to wait on. Nothing is started again."
-        )
+        vain, way_on = self.trigger.in_vain()
+        return f"{self.attempt}: run {self.seen.ref} {vain}; {said}.{trouble} {way_on} Nothing is started again."
 
 
 async def patiently(trigger: VendorRunTrigger | LivePlaceTrigger, ask: Callable[..., T], *args: Any) -> T:
