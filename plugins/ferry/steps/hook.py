@@ -48,7 +48,7 @@ class Settings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _http(cls, value: str) -> str:
-        if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc:
+        if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc or " " in value:
             raise ValueError("must be a URL such as https://api.example.com")
         return value.rstrip("/")
 

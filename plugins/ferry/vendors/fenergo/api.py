@@ -23,9 +23,11 @@ from ferry.vendors.fenergo.shapes import (
     TooManyRows,
     UploadStyle,
     Words,
+    count_in,
     is_json,
     link_in,
     messages,
+    rows_in,
     unwrapped,
     wrapped,
 )
@@ -69,7 +71,7 @@ class FenergoApi(FenergoTransfers):
         """The migration as the query side shows it: word, state, counters. NotFound while it does not show it yet."""
         found = yield from self._migration(run)
         word = str(found.get("status") or "")
-        counters = {name: int(found.get(name) or 0) for name in COUNTERS}  # every counter is optional [D SEED]
+        counters = {name: count_in(found.get(name), name) for name in COUNTERS}  # every counter is optional [D SEED]
         state = self.words.state(word)
         if state is RunState.SUCCEEDED and any(counters[f"failed{kind.title()}Count"] for kind in KINDS):
             state = RunState.PARTIALLY_SUCCEEDED  # possible for products and associations [A-18]
@@ -82,7 +84,7 @@ class FenergoApi(FenergoTransfers):
         seen = replace(run, state=RunState.RUNNING, word=word, detail=str(found.get("errorMessage") or ""))
         if self.words.state(word) is RunState.FAILED_CLEAN:
             return replace(seen, state=RunState.FAILED_CLEAN)
-        building = [task for task in found.get("tasks") or [] if str(task.get("taskName")).lower() == "build-schema"]
+        building = [task for task in rows_in(found.get("tasks"), "tasks") if str(task.get("taskName")).lower() == "build-schema"]
         if any(self.words.state(str(task.get("taskStatus") or "")) is not RunState.SUCCEEDED for task in building):
             return seen
         try:
@@ -104,8 +106,8 @@ class FenergoApi(FenergoTransfers):
         """The templates and the schema workbook that FenX generated for this migration."""
         path = f"{QUERY}/migration/{quote(run.ref)}/get-artifacts"
         answer = yield from self._call("list artifacts", "GET", path, repeatable=True)
-        rows = wrapped(answer, "list artifacts") or []
-        return [Artifact(str(row["type"]), str(row["name"]), str(row["format"])) for row in rows]
+        rows = rows_in(wrapped(answer, "list artifacts"), "artifacts")
+        return [Artifact(*(str(row.get(name) or "") for name in ("type", "name", "format"))) for row in rows]
 
     def download_artifact(self, run: Run, artifact: Artifact, to: Path) -> Exchange[Saved]:
         """One artifact, byte for byte, in a local file."""
@@ -199,7 +201,9 @@ class FenergoApi(FenergoTransfers):
         what = "open alternate-id ingestion"
         answer = yield from self._call(what, "POST", f"{self.command}/record-reference-ingestion", repeatable=True)
         found = unwrapped(answer, what)
-        return Ingestion(str(found.get("id") or ""), link_in(found.get("preSignedUrl"), what))
+        if not found.get("id"):
+            raise VendorNonsense("Fenergo opened an ingestion and gave no id; it is left unused, which does no harm.")
+        return Ingestion(str(found["id"]), link_in(found.get("preSignedUrl"), what))
 
     def send_references(self, source: Path, size: int) -> Exchange[Run]:
         """Open an ingestion and send its file; where the link expired, another ingestion brings another link."""
@@ -222,7 +226,11 @@ class FenergoApi(FenergoTransfers):
         """Where an ingestion's execution stands; its words are undocumented and read like a migration's [A-17]."""
         what = "read alternate-id ingestion"
         path = f"{QUERY}/record-reference-ingestion/{quote(run.ref)}/execution"
-        answer = yield from self._call(what, "GET", path, repeatable=True)
+        try:
+            answer = yield from self._call(what, "GET", path, repeatable=True)
+        except NotFound as unknown:
+            advice = "If it stays so, Fenergo never heard that it was to be executed: clear ingest_alternate_ids."
+            raise NotFound(f"{unknown.message} {advice}", **unknown.facts) from None
         word = str(unwrapped(answer, what).get("status") or "")
         state = self.words.state(word)  # not all-or-nothing: an ingestion that failed may have written some [I]
         return replace(run, word=word, state=RunState.FAILED_DIRTY if state is RunState.FAILED_CLEAN else state)
@@ -243,7 +251,8 @@ class FenergoApi(FenergoTransfers):
         answer = yield from self._call(
             "read migration", "GET", f"{QUERY}/migration/{NOBODY}", repeatable=True, accept=lambda a: a.status_code in {200, 404}
         )
-        if not is_json(answer):
+        body = answer.json() if is_json(answer) else None
+        if not isinstance(body, dict) or not {"data", "messages"} & set(body):
             raise VendorNonsense("Something other than Fenergo answers at this base URL. Check the base URL of the connection.")
 
     def explain(self, answer: httpx.Response) -> str:

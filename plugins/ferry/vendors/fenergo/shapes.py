@@ -90,6 +90,21 @@ def unwrapped(answer: httpx.Response, what: str) -> dict[str, Any]:
     return found
 
 
+def rows_in(value: Any, what: str) -> list[dict[str, Any]]:
+    """A list of objects; nothing counts as an empty one."""
+    if not isinstance(value or [], list) or not all(isinstance(row, dict) for row in value or []):
+        raise VendorNonsense(f"Fenergo's {what} are no list of objects.")
+    return list(value or [])
+
+
+def count_in(value: Any, name: str) -> int:
+    """A counter; nothing counts as zero."""
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError):
+        raise VendorNonsense(f"Fenergo's counter {name} is no number.") from None
+
+
 def link_in(value: Any, what: str) -> str:
     """A signed link, untouched; VendorNonsense if the answer holds none."""
     if not isinstance(value, str) or "://" not in value:
@@ -111,7 +126,8 @@ def messages(answer: httpx.Response) -> Iterator[str]:
     body = answer.json() if is_json(answer) else None
     if not isinstance(body, dict):
         return
-    for item in body.get("messages") or []:
+    listed = body.get("messages")
+    for item in listed if isinstance(listed, list) else []:
         if isinstance(item, dict):
             yield from (str(item[key]) for key in ("errorCode", "message") if item.get(key))
     yield from (
