@@ -11,7 +11,7 @@ run() {
 run format .venv/bin/ruff format --check --quiet .
 run ruff .venv/bin/ruff check --quiet .
 run mypy .venv/bin/mypy
-run imports .venv/bin/lint-imports
+run imports .venv/bin/lint-imports --no-logo
 run docs .venv/bin/python -m scripts.docs --check
 if [ -n "$failed" ]; then
     echo "make check is red:$failed" >&2
