@@ -96,18 +96,9 @@ class Triage:
         return self.errors > 0 and self.without_key == 0 and self.rejected == self.unresolved_count
 
     def to_json(self) -> dict[str, Any]:
-        """Counts, groups and example ids, for the ledger's facts and the evidence."""
-        groups = [
-            {
-                "table": g.table,
-                "field": g.field,
-                "code": g.code,
-                "errors": g.errors,
-                "records": g.records,
-                "examples": [*g.examples],
-            }
-            for g in self.groups
-        ]
+        """Counts and groups for the ledger's facts; the example ids are the report's, for ids belong in evidence only."""
+        names = ("table", "field", "code", "errors", "records")
+        groups = [{name: getattr(group, name) for name in names} for group in self.groups]
         numbers = {
             name: getattr(self, name) for name in ("errors", "rejected", "unresolved_count", "missing_count", "without_key")
         }
