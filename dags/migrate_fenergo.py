@@ -22,6 +22,7 @@ changed, gets a new attempt; `force_new_attempt` is the only way round that.
 * **await_run** after its patience ran out: the migration goes on at Fenergo, which cannot cancel. Look there, then clear it.
 * **settle_batch**: the batch does not balance. Its message, the batch's ledger page and `report.md` in the evidence say which
   records, why, and what to correct.
+* **clean_up_inputs** alone: the batch balances, but FenX still holds its copies of the input. Clear the task.
 """
 
 from datetime import timedelta
@@ -60,7 +61,7 @@ def migrate_fenergo() -> None:
     records = fenergo.FenergoAwaitRecordsOperator()
     reconcile = fenergo.FenergoReconcileOperator()
     clean_up = fenergo.FenergoCleanUpInputsOperator()
-    route >> Label("succeeded") >> records >> reconcile >> clean_up >> settle
+    route >> Label("succeeded") >> records >> reconcile >> settle >> Label("balanced") >> clean_up
 
     errors = fenergo.FenergoFetchErrorsOperator()
     triage = fenergo.FenergoTriageOperator(remedy="ingest_alternate_ids", otherwise="settle_batch")

@@ -1,33 +1,46 @@
 """A batch's journey: the real DAG by `dag.test()`, the real ledger and evidence, the sandbox on a socket."""
 
+import copy
+import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx  # noqa: TID251  # the sandbox's control endpoints are no vendor: no client of ours knows them
 import pytest
+import yaml
 
-from ferry.ledger.entries import AttemptStanding, Standing
+from ferry.ledger.entries import AttemptStanding, Standing, Verdict
 from ferry.ledger.store import LedgerStore
 from sandbox.server import running
+
+sys.path.append(str(Path(__file__).parent))  # the driver beside this file
+from driver import Clock, Driver, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0}
 SMALL = {
     "company.csv": (
         "Company",
-        '"alternateId","legalEntityName","countryOfIncorporation","entityCategory","dateOfIncorporation","businessLines","leiCode"\n'
-        '"C-1","Łódź Tramway Holdings S.A.","PL","GENERAL","1998-03-17","Leasing|Transport",""\n'
-        '"C-2","Orchard ""Blue"" Ltd","IE","","2007-11-30","Retail",""\n',
+        (
+            '"alternateId","legalEntityName","countryOfIncorporation","entityCategory","dateOfIncorporation","businessLines","leiCode"\n'
+            '"C-1","Łódź Tramway Holdings S.A.","PL","GENERAL","1998-03-17","Leasing|Transport",""\n'
+            '"C-2","Orchard ""Blue"" Ltd","IE","","2007-11-30","Retail",""\n'
+        ),
     ),
     "addresses.csv": (
         "Addresses",
-        '"alternateId","parentAlternateId","addressType","line1","city","postalCode","country"\n'
-        '"A-1","C-1","Registered","ul. Kwiatowa 7","Łódź","90-001","PL"\n',
+        (
+            '"alternateId","parentAlternateId","addressType","line1","city","postalCode","country"\n'
+            '"A-1","C-1","Registered","ul. Kwiatowa 7","Łódź","90-001","PL"\n'
+        ),
     ),
 }
 
@@ -86,12 +99,22 @@ class House:
         (folder / "manifest.yaml").write_text("\n".join(manifest) + "\n", encoding="utf-8")
         return folder
 
+    def id_batch(self, batch_id: str, ids: dict[str, str]) -> Path:
+        """A batch that gives alternate ids to companies made by hand."""
+        folder = self.home / "batches" / "fenergo" / batch_id
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = "dag: assign_fenergo_alternate_ids\nfenergo: {jurisdiction: Migration, alternate_ids: ids.csv}\n"
+        (folder / "manifest.yaml").write_text("vendor: fenergo\ndue: 2026-01-01\n" + manifest, encoding="utf-8")
+        rows = [f'"Company","{key}","{fenx}"' for key, fenx in ids.items()]
+        (folder / "ids.csv").write_text("\n".join(['"tableName","alternateId","fenxId"', *rows, ""]), encoding="utf-8")
+        return folder
+
     def demo_batch(self, batch_id: str) -> Path:
         return Path(shutil.copytree(ROOT / "include/batches/fenergo" / batch_id, self.home / "batches/fenergo" / batch_id))
 
     def play(self, dag_id: str, **conf: Any) -> Any:
         """One DAG run, to its end."""
-        dag = self.bag.dags[dag_id]
+        dag = copy.deepcopy(self.bag.dags[dag_id])
         for task in dag.tasks:
             task.retries = 0  # dag.test() waits out real retry delays
             if hasattr(task, "waiting"):
@@ -127,6 +150,50 @@ class House:
     def starts(self) -> list[dict[str, Any]]:
         return self.requests("PUT", "/start")
 
+    def late_requests_are_done(self) -> None:
+        """Wait until the vendor has dealt with what it was late for: nothing of this test may reach the next one's tenant."""
+        until = time.monotonic() + 2
+        while time.monotonic() < until and any(
+            s["fault"] == "delay" and s["status"] is None for s in self.control("GET", "/requests")
+        ):
+            time.sleep(0.02)
+
+    def holds(self, batch_id: str) -> None:
+        """What must hold however a journey ends: one start, no lost row, an unbroken chain, a vendor that was not flooded."""
+        perhaps = [seen["path"] for seen in self.starts() if seen["status"] is None or seen["status"] in {200, 202, 500, 503}]
+        state = self.control("GET", "/fenergo/state")
+        assert len(perhaps) == len(set(perhaps)), "a migration was perhaps started twice"
+        assert all(migration["starts"] <= 1 for migration in state["migrations"])
+        assert state["overwrites"] == []
+        assert all(run["executions"] <= 1 for run in state["ingestions"])
+        assert self.ledger.verify() == []
+        assert len(self.control("GET", "/requests")) < 500, "a vendor in trouble is asked tens of times, not thousands"
+        sent, held, last = self.sent(batch_id), state["records"], self.standing(batch_id).last
+        arrived = {
+            table: {
+                row["alternateId"]: {name: row.get(name) for name in rows.get(row["alternateId"], row)}
+                for row in held.get(table, [])
+                if row["alternateId"]
+            }
+            for table, rows in sent.items()
+        }
+        assert arrived in (sent, {table: {} for table in sent}), "all or nothing, value by value"
+        if last is not None:
+            assert last.counts.adds_up
+        if last is not None and last.verdict is Verdict.BALANCED:
+            assert arrived == sent
+            assert last.counts.accepted == last.counts.sent == sum(len(rows) for rows in sent.values())
+
+    def sent(self, batch_id: str) -> dict[str, dict[str, dict[str, str]]]:
+        """The rows of a batch's files by table and key."""
+        folder, found = self.home / "batches/fenergo" / batch_id, {}
+        manifest = yaml.safe_load((folder / "manifest.yaml").read_text("utf-8"))
+        for entry in manifest.get("files") or [{"path": "ids.csv", "table": "Company"}]:
+            with (folder / entry["path"]).open(encoding="utf-8", newline="") as file:
+                rows = [{name: value for name, value in row.items() if name != "tableName"} for row in csv.DictReader(file)]
+                found[entry["table"]] = {row["alternateId"]: row for row in rows}
+        return found
+
 
 @pytest.fixture
 def house(tmp_path, sandbox_url, dag_bag, monkeypatch):
@@ -142,3 +209,20 @@ def house(tmp_path, sandbox_url, dag_bag, monkeypatch):
     fresh = House(tmp_path, sandbox_url, dag_bag)
     fresh.control("POST", "/reset")
     return fresh
+
+
+@pytest.fixture
+def driver(house, sandbox_url, monkeypatch):
+    """The same house, played by the driver: impatient, and with simulated waiting."""
+    told = json.loads(os.environ["AIRFLOW_CONN_FENERGO_DEFAULT"])
+    told["extra"] |= {"read_timeout": 0.4, "requests_per_second": 0}
+    monkeypatch.setenv("AIRFLOW_CONN_FENERGO_DEFAULT", json.dumps(told))
+    # Every client reads all the world's certificates when it is made, though nothing here speaks TLS: a third of a journey.
+    bundle = Path(certifi.where()).read_text("ascii")
+    one = house.home / "one-certificate.pem"
+    one.write_text(bundle[bundle.index("-----BEGIN") : bundle.index("-----END") + len("-----END CERTIFICATE-----\n")], "ascii")
+    monkeypatch.setattr(certifi, "where", lambda: str(one))
+    played = Driver(house.bag.dags, Clock())
+    simulate(played, monkeypatch)
+    yield played
+    played.close()

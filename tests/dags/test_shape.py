@@ -24,14 +24,14 @@ EDGES = {
         await_run >> route_outcome
         check_batch >> open_run
         check_templates >> upload_batch
-        clean_up_inputs >> settle_batch
         confirm_start >> await_run
         fetch_errors >> triage_errors
         ingest_alternate_ids >> await_ingestion
         next_attempt >> settle_batch
         open_run >> await_prepared
-        reconcile >> clean_up_inputs
+        reconcile >> settle_batch
         route_outcome >> await_records, fetch_errors
+        settle_batch >> clean_up_inputs
         settle_ingestion >> next_attempt
         start_run >> confirm_start
         triage_errors >> ingest_alternate_ids, settle_batch

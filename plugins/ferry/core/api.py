@@ -143,7 +143,7 @@ class VendorApi:
         )
 
     def _bad_answer(self, what: str, answer: httpx.Response, how: How, *, repeatable: bool) -> VendorError:
-        status, reason = answer.status_code, self.explain(answer)
+        status, reason = answer.status_code, self.explain(answer).rstrip(".")
         said = f"{self.vendor} answered {what} with HTTP {status}" + (f": {reason}" if reason else "")
         facts: dict[str, Any] = {"status": status}
         if status in how.busy or (repeatable and status in BROKEN):

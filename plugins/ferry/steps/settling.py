@@ -47,15 +47,18 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     fetched = results.get(("fetch_errors", ""))
     if fetched and standing.run_state in ENDED_CLEAN:
         return Verdict.REFUSED, Counts.from_json(fetched.counts), fetched.note
-    if (seen := standing.seen) and (seen.step, part_of(seen.key), seen.state) == (START, "", RunState.FAILED_CLEAN):
-        return Verdict.UNKNOWN, Counts(), f"The vendor did not start run {standing.ref}: {seen.note} Then clear start_run."
-    known = standing.run_state is not None and standing.run_state.is_final
-    ended = f"ended {standing.run_state} ('{standing.word}')" if known else "is not known to have ended"
-    why = (
+    return Verdict.UNKNOWN, Counts(), _unfinished(standing)
+
+
+def _unfinished(standing: AttemptStanding) -> str:
+    seen, state = standing.seen, standing.run_state
+    if seen and (seen.step, part_of(seen.key), seen.state) == (START, "", RunState.FAILED_CLEAN):
+        return f"The vendor did not start run {standing.ref}: {seen.note} Then clear start_run."
+    ended = f"ended {state} ('{standing.word}')" if state and state.is_final else "is not known to have ended"
+    return (
         f"The vendor's run {standing.ref} {ended}, and not every step after it was done. Look at the first red task, "
         "correct what it names and clear it: the attempt goes on where it stopped and nothing is started twice."
     )
-    return Verdict.UNKNOWN, Counts(), why
 
 
 def _before_start(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:

@@ -23,6 +23,8 @@ from ferry.steps.work import connection_of
 T = TypeVar("T")
 GRACE = 60.0
 """Seconds for which a run that was just opened may be unknown to the vendor's reading side."""
+SHORTEST = 1.0
+"""Shortest pause in seconds between two looks; the first look may come at once."""
 GROWTH = 1.5
 """By how much the pause between two looks grows."""
 OUTAGE_PAUSE = 300.0
@@ -245,7 +247,7 @@ class _Watch:
     def _grow(self, wished: float) -> None:
         """Look less often as time goes by, and much less often while the vendor gives no answer."""
         longest = OUTAGE_PAUSE if self.failed else self.trigger.longest_pause
-        self.pause = max(wished, min(longest, self.pause * (2.0 if self.failed else GROWTH)))
+        self.pause = max(wished, min(longest, max(SHORTEST, self.pause * (2.0 if self.failed else GROWTH))))
 
     async def _record(self, kind: Kind, **more: Any) -> None:
         draft = Draft(

@@ -24,6 +24,7 @@ from ferry.vendors.fenergo.shapes import (
     UploadStyle,
     Words,
     count_in,
+    heard,
     is_json,
     link_in,
     messages,
@@ -138,7 +139,8 @@ class FenergoApi(FenergoTransfers):
     def clean_up_inputs(self, run: Run) -> Exchange[None]:
         """Have FenX remove its copy of the input files, which hold personal data. Repeating it is harmless [I]."""
         path = f"{self.command}/migration/{quote(run.ref)}/input-files-clean-up"
-        yield from self._call("clean up input files", "POST", path, repeatable=True, json={"data": {"force": False}})
+        answer = yield from self._call("clean up input files", "POST", path, repeatable=True, json={"data": {"force": False}})
+        heard(answer, "The clean-up of the input files")
 
     # What became of the records -------------------------------------------------------------------------------------
 
@@ -219,7 +221,10 @@ class FenergoApi(FenergoTransfers):
     def execute_ingestion(self, run: Run) -> Exchange[Run]:
         """Execute once, on a snapshot of the file [D C2]. It would create *or overwrite*, so the guard comes before."""
         path = f"{self.command}/record-reference-ingestion/{quote(run.ref)}/execution"
-        yield from self._call("execute alternate-id ingestion", "POST", path, repeatable=False, busy=frozenset({409, 429}))
+        what = "execute alternate-id ingestion"
+        answer = yield from self._call(what, "POST", path, repeatable=False, busy=frozenset({409, 429}))
+        if answer.content and not is_json(answer):
+            raise AnswerLost(f"The execution of ingestion {run.ref} was answered by something that is not Fenergo.")
         return run
 
     def look_ingestion(self, run: Run) -> Exchange[Run]:

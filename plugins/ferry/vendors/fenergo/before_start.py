@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferry.core.errors import BatchRefused, FerryError
+from ferry.core.errors import BatchRefused, FerryError, VendorUnavailable
 from ferry.core.model import Receipt, Run, RunState
 from ferry.ledger.entries import Kind
 from ferry.ledger.reconciliation import SentFile, write_keys
@@ -82,17 +82,21 @@ def _report(work: Work, findings: Findings, **data: Any) -> dict[str, Any]:
 
 
 def open_run(work: Work) -> str:
-    """The migration's id; the one that this attempt has, if it has one."""
+    """The migration's id; the one that this attempt has, if it has one. A lost creation is repeated, once in each try."""
     if known := work.result():
         return known.ref
     section = work.batch.section
-    entry = work.once(lambda api: api.create(section.jurisdiction, section.product_jurisdiction))
-    while entry is None or entry.state is RunState.FAILED_CLEAN:
+    for _ in range(2):
+        entry = work.once(lambda api: api.create(section.jurisdiction, section.product_jurisdiction))
+        if entry is not None:
+            return entry.ref
         work.forget(
             "The answer to the creation was lost. An unstarted migration may be left at Fenergo, which does no harm [A-35]."
         )
-        entry = work.once(lambda api: api.create(section.jurisdiction, section.product_jurisdiction))
-    return entry.ref
+    raise VendorUnavailable(
+        f"Fenergo's answer to the creation of a migration for {work.attempt} was lost twice. Nothing was started; the step may "
+        "be tried again. Unstarted migrations may be left at Fenergo, which do no harm."
+    )
 
 
 def upload_batch(work: Work, at_once: int) -> dict[str, int]:

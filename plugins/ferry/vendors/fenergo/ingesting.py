@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ferry.core.errors import BatchRefused, FerryError, NotFound
 from ferry.core.model import Counts, Run, RunState
-from ferry.ledger.entries import Entry, Kind, Verdict
+from ferry.ledger.entries import Entry, Kind, Verdict, part_of
 from ferry.vendors.fenergo.csvfile import records
 from ferry.vendors.fenergo.earlier import GUARD, earlier_files
 from ferry.vendors.fenergo.findings import Level
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ferry.steps.work import Work
 
 log = logging.getLogger(__name__)
+LONG = 60.0  # seconds by which the query service may lag behind [A-33]
 
 
 def ingest_alternate_ids(work: Work) -> str:
@@ -32,8 +34,29 @@ def ingest_alternate_ids(work: Work) -> str:
             run: Run = work.call(lambda api: api.send_references(source, source.stat().st_size))
             sent = work.record(Kind.RESULT, key="file", ref=run.ref)
     ref = sent.ref
-    work.once(lambda api: api.execute_ingestion(Run(ref)), ref=ref)  # a lost answer shows in the ingestion's own status
+    _execute(work, ref)
     return ref
+
+
+def _execute(work: Work, ref: str) -> None:
+    """Have the ingestion executed, once. A lost answer shows in the ingestion's own status, which `await_ingestion` reads.
+
+    Where that knows of no execution even long after the answer was lost, none took place, and a cleared task asks for it again.
+    """
+    standing = work.standing
+    intended = [entry for (step, key), entry in standing.intents.items() if step == work.step and not part_of(key)]
+    lost = bool(intended) and (work.step, intended[-1].key) not in standing.answers
+    if lost and (datetime.now(UTC) - intended[-1].at).total_seconds() > LONG and not _executed(work, ref):
+        work.forget(f"Fenergo knows of no execution of ingestion {ref}, long after it was asked for one: it never heard.")
+    work.once(lambda api: api.execute_ingestion(Run(ref)), ref=ref)
+
+
+def _executed(work: Work, ref: str) -> bool:
+    try:
+        work.call(lambda api: api.look_ingestion(Run(ref)))
+    except NotFound:
+        return False
+    return True
 
 
 def _guard(work: Work, name: str) -> None:

@@ -121,6 +121,15 @@ def is_json(answer: httpx.Response) -> bool:
     return True
 
 
+def heard(answer: httpx.Response, what: str) -> None:
+    """For calls whose answer says nothing: VendorNonsense if something other than Fenergo answered, as a proxy's page would."""
+    if answer.content and not is_json(answer):
+        raise VendorNonsense(
+            f"{what} was answered by something that is not Fenergo, so it may not have heard. Look for a proxy between this "
+            "machine and the vendor; then clear the task."
+        )
+
+
 def messages(answer: httpx.Response) -> Iterator[str]:
     """Every message of an error answer: wrapper, ProblemDetails, bare object, gateway, token endpoint, or nothing."""
     body = answer.json() if is_json(answer) else None

@@ -19,6 +19,8 @@ from ferry.vendors.fenergo.findings import Code, Findings, Level, Place
 from ferry.vendors.fenergo.manifest import FenergoSection
 from ferry.vendors.fenergo.workbook import read_workbook
 
+KEY = "alternateId"  # [D C1]
+
 _YES = frozenset({"yes", "y", "true", "1", "required", "mandatory"})
 _NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?")
 _NUMBER_WORDS = ("decimal", "number", "numeric", "percent", "integer", "float", "double", "currency", "money")
@@ -61,6 +63,11 @@ def read_templates(csvs: Mapping[str, Path], workbook: Path | None = None) -> di
             templates[name] = TableTemplate(name, tuple(header_of(path)))
         except BrokenCsv as error:
             raise VendorNonsense(f"The template of table {name} is not CSV ({error}). It is kept as it came.") from None
+        if KEY not in templates[name].columns:
+            raise VendorNonsense(
+                f"The template of table {name} has no column {KEY}, so it is no template. It is kept as it came; clear the task "
+                "to fetch it again."
+            )
     try:
         sheets = read_workbook(workbook) if workbook else {}
     except VendorNonsense:
@@ -97,7 +104,7 @@ def _check_file(path: Path, entry: FileEntry, template: TableTemplate, section: 
     try:
         with open_csv(path) as file:
             header = file.header
-            if "alternateId" not in header:
+            if KEY not in header:
                 return
             _check_columns(header, entry, template, findings)
             check = _RowCheck(entry, header, template, section, findings)

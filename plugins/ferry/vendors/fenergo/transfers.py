@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ferry.core.api import How, VendorApi, is_success
-from ferry.core.errors import VendorRefused, VendorUnavailable
+from ferry.core.errors import VendorNonsense, VendorRefused, VendorUnavailable
 from ferry.core.exchange import SAVED, Exchange, Saved
 from ferry.core.model import Receipt, Run
 from ferry.core.wire import httpx
@@ -61,7 +61,12 @@ class FenergoTransfers(VendorApi):
         def put(url: str) -> httpx.Request:
             return httpx.Request(self.uploads.method, url, headers=headers, content=_chunks(source))
 
-        yield from self._by_link("upload", link, put, None)
+        answer = yield from self._by_link("upload", link, put, None)
+        if answer.content and "xml" not in answer.headers.get("content-type", ""):  # S3 says nothing, or XML [G]
+            raise VendorNonsense(
+                "The upload was answered by something that is not the vendor's storage, so the file may not have arrived. "
+                "Look for a proxy between this machine and the storage; then clear the task: the file is sent again."
+            )
 
     def _fetch(self, what: str, link: Links, to: Path) -> Exchange[Saved]:
         answer = yield from self._by_link(what, link, lambda url: httpx.Request("GET", url), to)

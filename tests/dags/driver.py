@@ -1,0 +1,347 @@
+"""Plays DAG runs in this process, ten times as fast as `dag.test()`: real DAGs and operators, real triggers, simulated waiting.
+
+What is Airflow's work is imitated here, as little of it as our DAGs need: order of tasks, trigger rules, skips, retries by the
+task's own policy, deferrals, tasks that start in the triggerer, tasks that wait for a person, and triggered DAG runs. Whatever
+the driver does not know it refuses. `test_driver.py` compares it with `dag.test()`, so that it cannot lie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from airflow.sdk import TriggerRule
+from airflow.sdk._shared.module_loading import import_string
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.definitions.param import process_params
+from airflow.sdk.definitions.retry_policy import RetryAction
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRuntimeError,
+    AirflowSkipException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+    ErrorType,
+    TaskAwaitingInput,
+    TaskDeferred,
+)
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import (
+    CreateHITLDetailPayload,
+    DagRunStateResult,
+    ErrorResponse,
+    GetConnection,
+    GetDagRunState,
+)
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
+
+DONE = {"success", "failed", "skipped", "upstream_failed"}
+RED = {"failed", "upstream_failed"}
+
+
+class TriggerLog:
+    """What a trigger tells people: its log is all they see of it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, text: str, *args: Any) -> None:
+        self.lines.append(text % args)
+
+    warning = error = info
+
+
+class WorkerDied(BaseException):
+    """The worker is gone in the middle of a task; Airflow notices and tries the task again."""
+
+
+class Clock:
+    """Simulated time for whoever waits: it jumps. `pace` real seconds pass for each wait, so that the sandbox gets on."""
+
+    def __init__(self, pace: float = 0.001) -> None:
+        self.pace, self.ahead = pace, 0.0
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        self.ahead += seconds
+        time.sleep(min(seconds, self.pace))
+
+    async def asleep(self, seconds: float) -> None:
+        self.ahead += seconds
+        await asyncio.sleep(min(seconds, self.pace))
+
+
+@dataclass
+class TaskInstance:
+    """As much of a task instance as operators and triggers look at."""
+
+    task: Any
+    run_id: str
+    xcoms: dict[tuple[str, str], Any]
+    try_number: int = 1
+    map_index: int = -1
+    id: Any = field(default_factory=uuid4)
+
+    @property
+    def task_id(self) -> str:
+        return str(self.task.task_id)
+
+    @property
+    def dag_id(self) -> str:
+        return str(self.task.dag_id)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[self.task_id, key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value", **_: Any) -> Any:
+        return self.xcoms.get((task_ids, key))
+
+
+@dataclass
+class Played:
+    """How a DAG run went: its state, its tasks' states, and the message of every try that failed."""
+
+    dag_id: str
+    run_id: str
+    states: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+    state: str = "running"
+
+    @property
+    def message(self) -> str:
+        """What a person reads who opens the last red task."""
+        red = [task for task, state in self.states.items() if state == "failed"]
+        return self.errors[red[-1]][-1] if red else ""
+
+    @property
+    def messages(self) -> str:
+        """Every message of every failed try, one a line."""
+        return "\n".join(f"{task}: {text}" for task, texts in self.errors.items() for text in texts)
+
+
+Hook = Callable[[], object]
+
+
+class Driver:
+    """Plays DAG runs one after the other, in one Airflow that knows what it has played."""
+
+    def __init__(self, dags: Mapping[str, Any], clock: Clock) -> None:
+        self.dags, self.clock = dags, clock
+        self.runs: dict[tuple[str, str], Played] = {}
+        self.asked: list[Any] = []
+        self.loop = asyncio.new_event_loop()
+
+    def play(
+        self,
+        dag_id: str,
+        *,
+        run_id: str = "",
+        before: Mapping[str, Hook] | None = None,
+        answer: str | None = None,
+        **conf: Any,
+    ) -> Played:
+        """One DAG run, to its end, or until a person is asked and there is no `answer`. `before` is done just before a task."""
+        run = Played(dag_id, run_id or f"manual-{len(self.runs) + 1}")
+        self.runs[dag_id, run.run_id] = run
+        self.go_on(run, conf, before or {}, answer)
+        return run
+
+    def go_on(self, run: Played, conf: dict[str, Any], before: Mapping[str, Hook], answer: str | None) -> None:
+        dag = self.dags[run.dag_id]
+        run.state = "running"
+        for task in dag.topological_sort():
+            if run.states.get(task.task_id) in DONE:
+                continue
+            if verdict := _blocked(task, run.states):
+                run.states[task.task_id] = verdict
+                continue
+            if task.task_id in before:
+                before[task.task_id]()
+            _Task(self, run, task, conf, answer).play()
+            if run.states[task.task_id] == "awaiting_input":
+                return
+        leaves = {run.states[task.task_id] for task in dag.leaves}
+        run.state = "failed" if leaves & RED else "success"
+
+    def clear(self, run: Played, *tasks: str, answer: str | None = None, **conf: Any) -> Played:
+        """Clear tasks and everything after them, as a person would, and play the DAG run on."""
+        dag = self.dags[run.dag_id]
+        for name in tasks:
+            for again in {name, *dag.get_task(name).get_flat_relative_ids(upstream=False)}:
+                run.states.pop(again, None)
+                run.errors.pop(again, None)
+        self.go_on(run, conf, {}, answer)
+        return run
+
+    # Airflow's side of the wire: what tasks ask their supervisor
+
+    def send(self, msg: Any) -> Any:
+        if isinstance(msg, GetDagRunState):
+            known = self.runs.get((msg.dag_id, msg.run_id))
+            if known is None:
+                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.DAGRUN_NOT_FOUND, detail={"run_id": msg.run_id}))
+            return DagRunStateResult(state=known.state)
+        if isinstance(msg, CreateHITLDetailPayload):
+            self.asked.append(msg)
+            return None
+        if isinstance(msg, GetConnection):
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": msg.conn_id})
+        raise NotImplementedError(f"the driver does not know what to answer to {type(msg).__name__}")
+
+    async def asend(self, msg: Any) -> Any:
+        return self.send(msg)
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+def _blocked(task: Any, states: Mapping[str, str]) -> str:
+    """The state of a task that is not to run, by its trigger rule; empty if it is to run."""
+    if states.get(task.task_id) == "skipped":
+        return "skipped"
+    above = {states[name] for name in task.upstream_task_ids}
+    if task.trigger_rule == TriggerRule.ALL_DONE:
+        return ""
+    if task.trigger_rule != TriggerRule.ALL_SUCCESS:
+        raise NotImplementedError(f"the driver does not know trigger rule {task.trigger_rule}")
+    if above & RED:
+        return "upstream_failed"
+    return "skipped" if "skipped" in above else ""
+
+
+class _Task:
+    """One task of one DAG run, from its first try to its last."""
+
+    def __init__(self, driver: Driver, run: Played, task: Any, conf: dict[str, Any], answer: str | None) -> None:
+        self.driver, self.run, self.original, self.answer = driver, run, task, answer
+        self.dag_run = SimpleNamespace(run_id=run.run_id, dag_id=run.dag_id, conf=conf, triggering_user_name="Petra")
+        self.params = process_params(task.dag, task, conf, suppress_exception=False)
+
+    def play(self) -> None:
+        for number in range(1, self.original.retries + 2):
+            self.driver.clock.ahead = 0.0
+            state = self._try(number)
+            if state != "up_for_retry":
+                break
+        self.run.states[self.original.task_id] = "failed" if state == "up_for_retry" else state
+
+    def _try(self, number: int) -> str:  # noqa: PLR0911 (as many as a task has ends)
+        self.task = self.original.prepare_for_execution()
+        self.ti = TaskInstance(self.task, self.run.run_id, self.run.xcoms, number)
+        self.context = {
+            "ti": self.ti,
+            "task_instance": self.ti,
+            "task": self.task,
+            "dag": self.original.dag,
+            "dag_run": self.dag_run,
+            "run_id": self.run.run_id,
+            "params": self.params,
+        }
+        try:
+            return self._started_in_triggerer() if self.original.start_from_trigger else self._on_a_worker()
+        except DownstreamTasksSkipped as skip:
+            for name in skip.tasks:
+                self.run.states[name if isinstance(name, str) else name[0]] = "skipped"
+            return "success"
+        except AirflowSkipException:
+            return "skipped"
+        except TaskAwaitingInput:
+            return "awaiting_input"
+        except WorkerDied as death:
+            return self._failed(death, may_retry=True)
+        except AirflowFailException as error:
+            return self._failed(error, may_retry=False)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the policy decides)
+            decision = self.task.retry_policy.evaluate(error, number, self.task.retries)
+            return self._failed(error, may_retry=decision.action is not RetryAction.FAIL)
+
+    def _failed(self, error: BaseException, *, may_retry: bool) -> str:
+        self.run.errors.setdefault(self.ti.task_id, []).append(str(error))
+        return "up_for_retry" if may_retry else "failed"
+
+    def _started_in_triggerer(self) -> str:
+        told = self.task.start_trigger_args
+        trigger = import_string(told.trigger_cls)(**json.loads(json.dumps(told.trigger_kwargs)))
+        trigger._log, trigger.task_instance = TriggerLog(), self.ti
+        trigger.render_template_fields(self.context)
+        event = self._first_event(trigger)
+        if isinstance(event, TaskSuccessEvent):
+            return "success"
+        assert isinstance(event, TaskFailedEvent)
+        return self._failed(RuntimeError(trigger.log.lines[-1]), may_retry=False)
+
+    def _on_a_worker(self) -> str:
+        self.task.render_template_fields(self.context)
+        sentinel = ExecutorSafeguard.tracker.set(self.task)
+        try:
+            result = self._resumed(lambda: self.task.execute(self.context))
+        finally:
+            ExecutorSafeguard.tracker.reset(sentinel)
+        if result is not None and self.task.do_xcom_push:
+            self.ti.xcom_push("return_value", result)
+        return "success"
+
+    def _resumed(self, work: Callable[[], Any]) -> Any:
+        """The result of a task, however often it puts itself aside."""
+        while True:
+            try:
+                return work()
+            except TaskDeferred as put_aside:
+                method, event = put_aside.method_name, self._payload(put_aside.trigger)
+                kwargs = {**(put_aside.kwargs or {}), "event": event}
+            except TaskAwaitingInput as parked:
+                if self.answer is None:
+                    raise
+                method, kwargs = parked.method_name, {"event": self._answered()}
+            except DagRunTriggerException as wanted:
+                method, kwargs = "execute_complete", {"event": self._triggered(wanted)}
+            work = lambda method=method, kwargs=kwargs: getattr(self.task, method)(self.context, **kwargs)  # noqa: E731
+
+    def _payload(self, trigger: Any) -> Any:
+        path, kwargs = trigger.serialize()
+        again = import_string(path)(**json.loads(json.dumps(kwargs)))
+        again._log, again.task_instance = TriggerLog(), self.ti
+        return json.loads(json.dumps(self._first_event(again).payload))
+
+    def _first_event(self, trigger: Any) -> Any:
+        async def first() -> Any:
+            async for event in trigger.run():
+                return event
+            raise AssertionError("the trigger ended without an event")
+
+        return self.driver.loop.run_until_complete(first())
+
+    def _answered(self) -> dict[str, Any]:
+        return {
+            "chosen_options": [self.answer],
+            "params_input": {},
+            "responded_at": datetime.now(UTC),
+            "responded_by_user": {"id": "petra", "name": "Petra"},
+        }
+
+    def _triggered(self, wanted: Any) -> tuple[str, dict[str, Any]]:
+        other = self.driver.play(wanted.trigger_dag_id, run_id=wanted.dag_run_id, **wanted.conf)
+        return "", {"run_ids": [other.run_id], other.run_id: other.state}
+
+
+def simulate(driver: Driver, monkeypatch: Any) -> None:
+    """Let our code wait by the driver's clock, and ask the driver where it would ask its supervisor."""
+    clock = driver.clock
+    sleeping = SimpleNamespace(sleep=clock.sleep, monotonic=time.monotonic)
+    awaiting = SimpleNamespace(sleep=clock.asleep, to_thread=asyncio.to_thread)
+    monkeypatch.setattr("ferry.core.exchange.time", sleeping)
+    monkeypatch.setattr("ferry.core.exchange.asyncio", awaiting)
+    monkeypatch.setattr("ferry.steps.triggers.asyncio", awaiting)
+    monkeypatch.setattr("ferry.steps.triggers.time", SimpleNamespace(time=clock.time))
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", driver, raising=False)

@@ -1,0 +1,204 @@
+"""The fault table: every call to Fenergo, every way it can go wrong, and what must become of the batch.
+
+Nothing is ever started twice, no row is ever lost, the ledger's chain holds. What recovers by itself does; what does not is red
+with a sentence that helps, and goes on when the fault is gone and the red task is cleared.
+"""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from ferry.ledger.entries import Verdict
+
+ONE = "????????-????-????-????-????????????"  # a migration's id, and nothing after it
+SIGNED = "*/s3/*"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call, the journey that makes it, and the task that does: the fault waits for that task."""
+
+    journey: str
+    task: str
+    method: str
+    path: str
+    skip: int = 0
+
+
+CALLS = {
+    "token": Call("migrate", "open_run", "POST", "*/connect/token"),
+    "create": Call("migrate", "open_run", "POST", "*/api/v2/migration"),
+    "look_prepared": Call("migrate", "await_prepared", "GET", f"*/api/migration/{ONE}"),
+    "artifacts": Call("migrate", "check_templates", "GET", "*/get-artifacts"),
+    "schema": Call("migrate", "check_templates", "GET", "*/get-artifact-content"),
+    "template": Call("migrate", "check_templates", "GET", "*/get-artifact-content", skip=1),
+    "add_file": Call("migrate", "upload_batch", "PUT", "*/add-file"),
+    "upload": Call("migrate", "upload_batch", "PUT", SIGNED),
+    "start": Call("migrate", "start_run", "PUT", "*/start"),
+    "look": Call("migrate", "await_run", "GET", f"*/api/migration/{ONE}"),
+    "records_made": Call("migrate", "await_records", "PUT", "*/migration-records-file-signed-url"),
+    "records_link": Call("migrate", "reconcile", "PUT", "*/migration-records-file-signed-url"),
+    "records": Call("migrate", "reconcile", "GET", SIGNED),
+    "clean_up": Call("migrate", "clean_up_inputs", "POST", "*/input-files-clean-up"),
+    "errors_link": Call("refused", "fetch_errors", "GET", "*/get-error-file-signed-url"),
+    "errors": Call("refused", "fetch_errors", "GET", SIGNED),
+    "ids_open": Call("assign", "ingest_alternate_ids", "POST", "*/record-reference-ingestion"),
+    "ids_upload": Call("assign", "ingest_alternate_ids", "PUT", SIGNED),
+    "ids_execute": Call("assign", "ingest_alternate_ids", "POST", "*/execution"),
+    "ids_look": Call("assign", "await_ingestion", "GET", "*/execution"),
+    "ids_errors": Call("assign", "reconcile", "GET", "*/execution-error-detail-file"),
+}
+
+ACTIONS = {
+    "before": {"action": "drop_before"},
+    "after": {"action": "drop_after"},
+    "429": {"action": "status", "status": 429},
+    "429+": {"action": "status", "status": 429, "headers": {"Retry-After": "7"}},
+    "500": {"action": "status", "status": 500},
+    "503": {"action": "status", "status": 503},
+    "401": {"action": "status", "status": 401},
+    "403": {"action": "status", "status": 403},
+    "delay": {"action": "delay", "seconds": 0.6},  # beyond the read timeout
+    "cut": {"action": "truncate", "bytes": 3},
+    "garbage": {"action": "garbage"},
+}
+
+# One word for each end. `ok`: the batch balances, or is refused as the script has it. `asks`: a person is asked about the start.
+# All others are red, and the first red task says:
+SAYS = {
+    "away": r"(could not be reached|gave no whole answer|HTTP 429|gave no token).*may be tried again\.$",
+    "who": r"HTTP 40[13]: (Unauthorized|Forbidden)\. Check credentials and permissions of the connection\.$",
+    "client": r"token endpoint refused the client credentials.*Check client id, client secret, scope and token URL",
+    "links": r"Storage refused 3 fresh links in a row.*Check this machine's clock",
+    "twice": r"creation of a migration for .* was lost twice\. Nothing was started; the step may be tried again",
+    "odd": r"not JSON.*Check that the connection's base URL leads to the vendor",
+    "proxy": r"answered by something that is not .*Look for a proxy.*clear the task",
+    "blank": r"The template of table Company .*kept as it came",
+    "strange": r"has no column that is known to hold alternate ids .*kept as it came",
+    "late": r"did not end within .* Nothing is started again\.$",
+    "unheard": r"never heard that it was to be executed: clear ingest_alternate_ids\.$",
+}
+
+ONCE = """
+                before  after  429  429+  500   503   401     403     delay  cut  garbage
+token           ok      ok     ok   ok    ok    ok    client  client  ok     ok   ok
+create          ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+look_prepared   ok      ok     ok   ok    ok    ok    ok      ok      ok     ok   ok
+artifacts       ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+schema          ok      ok     ok   ok    ok    ok    ok      who     ok     ok   ok
+template        ok      ok     ok   ok    ok    ok    ok      who     ok     ok   blank
+add_file        ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+upload          ok      ok     ok   ok    ok    ok    who     ok      ok     ok   proxy
+start           asks    ok     ok   ok    asks  asks  ok      who     ok     ok   asks
+look            ok      ok     ok   ok    ok    ok    ok      ok      ok     ok   ok
+records_made    ok      ok     ok   ok    ok    ok    ok      ok      ok     ok   ok
+records_link    ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+records         ok      ok     ok   ok    ok    ok    who     ok      ok     ok   strange
+clean_up        ok      ok     ok   ok    ok    ok    ok      who     ok     ok   proxy
+errors_link     ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+errors          ok      ok     ok   ok    ok    ok    who     ok      ok     ok   strange
+ids_open        ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+ids_upload      ok      ok     ok   ok    ok    ok    who     ok      ok     ok   proxy
+ids_execute     unheard ok     ok   ok    unheard unheard ok  who     ok     ok   unheard
+ids_look        ok      ok     ok   ok    ok    ok    ok      ok      ok     ok   ok
+ids_errors      ok      ok     ok   ok    ok    ok    ok      who     ok     ok   odd
+"""
+
+ALWAYS = """
+                before   429+  403     garbage
+token           away     away  client  away
+create          twice    away  who     odd
+look_prepared   late     late  who     odd
+artifacts       away     away  who     odd
+template        away     away  who     blank
+add_file        away     away  who     odd
+upload          away     away  links   proxy
+start           asks     away  who     asks
+look            late     late  who     odd
+records_made    late     late  who     odd
+records_link    away     away  who     odd
+records         away     away  links   strange
+clean_up        away     away  who     proxy
+errors_link     away     away  who     odd
+errors          away     away  links   strange
+ids_open        away     away  who     odd
+ids_upload      away     away  links   proxy
+ids_execute     unheard  away  who     unheard
+ids_look        late     late  who     odd
+ids_errors      away     away  who     odd
+"""
+
+
+def cases(table):
+    head, *rows = [line.split() for line in table.strip().splitlines()]
+    return [
+        pytest.param(row[0], action, end, id=f"{row[0]}-{action}")
+        for row in rows
+        for action, end in zip(head, row[1:], strict=True)
+    ]
+
+
+def prepare(house, journey):
+    """The batch `b` of a journey; returns the DAG that moves it."""
+    if journey == "migrate":
+        house.batch("b", section="jurisdiction: Migration, clean_up_inputs: true")
+    elif journey == "refused":
+        rows = '"alternateId","legalEntityName","countryOfIncorporation"\n"C-1","Good","PL"\n"C-2","Bad","Atlantis"\n'
+        house.batch("b", {"company.csv": ("Company", rows)}, section="jurisdiction: Migration, checks: report")
+    else:
+        made = house.control("POST", "/fenergo/records", json={"tableName": "Company", "name": "Made by hand"})
+        house.id_batch("b", {"HAND-1": made["fenxId"]})
+        return "assign_fenergo_alternate_ids"
+    return "migrate_fenergo"
+
+
+@pytest.mark.parametrize(("name", "action", "end"), cases(ONCE))
+def test_one_fault(house, driver, name, action, end):
+    run = play(house, driver, name, action, times=1)
+    ends_as(house, run, name, end)
+
+
+@pytest.mark.parametrize(("name", "action", "end"), cases(ALWAYS))
+def test_a_fault_that_lasts_until_somebody_clears_the_red_task(house, driver, monkeypatch, name, action, end):  # noqa: PLR0917
+    run = play(house, driver, name, action, times=None)
+    ends_as(house, run, name, end)
+    if end == "asks":
+        return
+    house.control("DELETE", "/fenergo/faults")
+    monkeypatch.setattr("ferry.vendors.fenergo.ingesting.LONG", 0.0)  # a person clears tasks minutes later
+    driver.clear(run, "ingest_alternate_ids" if end == "unheard" else first_red(run), batch_id="b")
+    ends_as(house, run, name, "ok")
+
+
+def play(house, driver, name, action, times):
+    call = CALLS[name]
+    dag = prepare(house, call.journey)
+    fault = ACTIONS[action] | {"times": times, "skip": call.skip}
+    if action == "delay":
+        driver.clock.pace = 0.1  # the vendor is late in real time
+    before = {call.task: lambda: house.fault(call.method, call.path, **fault)}
+    run = driver.play(dag, batch_id="b", before=before)
+    house.late_requests_are_done()
+    return run
+
+
+def ends_as(house, run, name, end):
+    """The end of a DAG run, and what holds whatever the end."""
+    house.holds("b")
+    journey, last = CALLS[name].journey, house.last("b")
+    if end == "ok":
+        assert (run.state, last.verdict) == (
+            ("failed", Verdict.REFUSED) if journey == "refused" else ("success", Verdict.BALANCED)
+        ), run
+    elif end == "asks":
+        assert (run.state, run.states["confirm_start"], last.verdict) == ("running", "awaiting_input", None), run
+    else:
+        red = first_red(run)
+        assert run.state == "failed", run
+        assert red == ("await_ingestion" if end == "unheard" else CALLS[name].task), run
+        assert re.search(SAYS[end], run.errors[red][-1]), run.errors[red][-1]
+
+
+def first_red(run):
+    return next(task for task, state in run.states.items() if state == "failed")
