@@ -3,5 +3,5 @@
 set -eu
 for bench in scripts/bench_*.py; do
     echo "== $bench"
-    .venv/bin/python "$bench"
+    .venv/bin/python -m "scripts.$(basename "$bench" .py)"
 done
