@@ -117,14 +117,19 @@ def upload_batch(work: Work, at_once: int) -> dict[str, int]:
 
 def _worth_sending(work: Work) -> Iterator[FileEntry]:
     """Header-only files are left out [A-24]; check_batch has counted the records."""
-    checked = work.standing.results.get(("check_batch", ""))
-    records = checked.data.get("records", {}) if checked else {}
+    records = _records(work)
     return (entry for entry in work.batch.manifest.files if records.get(entry.table, 1))
+
+
+def _records(work: Work) -> dict[str, int]:
+    """Records per table, as check_batch counted them."""
+    checked = work.standing.results.get(("check_batch", ""))
+    return checked.data.get("records", {}) if checked else {}
 
 
 def _upload(work: Work, run: Run, entry: FileEntry) -> Receipt:
     with work.batch.local(entry.path) as source:
-        receipt = _receipt(entry, source)
+        receipt = _receipt(entry, source, _records(work).get(entry.table, 0))
         known = work.result(entry.table)
         if known and known.ref == run.ref and known.data.get("receipt", {}).get("sha256") == receipt.sha256:
             return receipt
@@ -142,13 +147,13 @@ def _file_keys(work: Work, entry: FileEntry, source: Path) -> Filed:
         return work.evidence.file_from(work.attempt, work.step, keys.name, keys)
 
 
-def _receipt(entry: FileEntry, source: Path) -> Receipt:
+def _receipt(entry: FileEntry, source: Path, records: int) -> Receipt:
     size, digest = 0, hashlib.sha256()
     with source.open("rb") as reading:
         while chunk := reading.read(_CHUNK):
             size += len(chunk)
             digest.update(chunk)
-    return Receipt(entry.table, entry.path, size, digest.hexdigest())
+    return Receipt(entry.table, entry.path, size, digest.hexdigest(), records)
 
 
 def start_run(work: Work) -> bool:
