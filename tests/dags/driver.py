@@ -173,6 +173,12 @@ class Driver:
         leaves = {run.states[task.task_id] for task in dag.leaves}
         run.state = "failed" if leaves & RED else "success"
 
+    def answer(self, run: Played, option: str, **conf: Any) -> Played:
+        """A person answers the task that waits for one."""
+        assert "awaiting_input" in run.states.values()
+        self.go_on(run, conf, {}, option)
+        return run
+
     def clear(self, run: Played, *tasks: str, answer: str | None = None, **conf: Any) -> Played:
         """Clear tasks and everything after them, as a person would, and play the DAG run on."""
         dag = self.dags[run.dag_id]
@@ -226,6 +232,7 @@ class _Task:
     def __init__(self, driver: Driver, run: Played, task: Any, conf: dict[str, Any], answer: str | None) -> None:
         self.driver, self.run, self.original, self.answer = driver, run, task, answer
         self.dag_run = SimpleNamespace(run_id=run.run_id, dag_id=run.dag_id, conf=conf, triggering_user_name="Petra")
+        self.parked = run.states.get(task.task_id) == "awaiting_input" and answer is not None
         self.params = process_params(task.dag, task, conf, suppress_exception=False)
 
     def play(self) -> None:
@@ -285,12 +292,15 @@ class _Task:
         self.task.render_template_fields(self.context)
         sentinel = ExecutorSafeguard.tracker.set(self.task)
         try:
-            result = self._resumed(lambda: self.task.execute(self.context))
+            result = self._resumed(self._resume if self.parked else lambda: self.task.execute(self.context))
         finally:
             ExecutorSafeguard.tracker.reset(sentinel)
         if result is not None and self.task.do_xcom_push:
             self.ti.xcom_push("return_value", result)
         return "success"
+
+    def _resume(self) -> Any:
+        return self.task.execute_complete(self.context, event=self._answered())
 
     def _resumed(self, work: Callable[[], Any]) -> Any:
         """The result of a task, however often it puts itself aside."""
