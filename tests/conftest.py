@@ -1,10 +1,13 @@
 """Every test run has an Airflow home of its own; it must be set before Airflow is first imported."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 HOME = Path(tempfile.mkdtemp(prefix="ferry-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "FERRY_"))]:
