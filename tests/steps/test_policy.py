@@ -16,6 +16,7 @@ AT_ONCE = [
     FerryError,
     errors.BadInput,
     errors.BatchRefused,
+    errors.NotBalanced,
     AnswerLost,
     VendorRefused,
     errors.BadCredentials,
