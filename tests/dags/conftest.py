@@ -73,6 +73,7 @@ class House:
     home: Path
     sandbox: str
     bag: Any
+    line: httpx.Client
 
     @property
     def ledger(self) -> LedgerStore:
@@ -133,7 +134,7 @@ class House:
         return last
 
     def control(self, method: str, path: str, **how: Any) -> Any:
-        answer = httpx.request(method, f"{self.sandbox}/_sandbox{path}", timeout=30, **how)
+        answer = self.line.request(method, f"{self.sandbox}/_sandbox{path}", **how)
         answer.raise_for_status()
         return answer.json()
 
@@ -195,8 +196,15 @@ class House:
         return found
 
 
+@pytest.fixture(scope="session")
+def control_line():
+    """One client for the sandbox's control endpoints: making one costs more than what it asks."""
+    with httpx.Client(timeout=30) as line:
+        yield line
+
+
 @pytest.fixture
-def house(tmp_path, sandbox_url, dag_bag, monkeypatch):
+def house(tmp_path, sandbox_url, dag_bag, control_line, monkeypatch):
     from ferry.vendors import all_vendors
 
     connections = {"ferry_ledger": {"conn_type": "sqlite", "host": str(tmp_path / "ledger.db")}}
@@ -206,7 +214,7 @@ def house(tmp_path, sandbox_url, dag_bag, monkeypatch):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(told))
     monkeypatch.setenv("FERRY_BATCHES", str(tmp_path / "batches"))
     monkeypatch.setenv("FERRY_EVIDENCE", str(tmp_path / "evidence"))
-    fresh = House(tmp_path, sandbox_url, dag_bag)
+    fresh = House(tmp_path, sandbox_url, dag_bag, control_line)
     fresh.control("POST", "/reset")
     return fresh
 
@@ -222,6 +230,8 @@ def driver(house, sandbox_url, monkeypatch):
     one = house.home / "one-certificate.pem"
     one.write_text(bundle[bundle.index("-----BEGIN") : bundle.index("-----END") + len("-----END CERTIFICATE-----\n")], "ascii")
     monkeypatch.setattr(certifi, "where", lambda: str(one))
+    monkeypatch.setenv("SSL_CERT_FILE", str(one))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     played = Driver(house.bag.dags, Clock())
     simulate(played, monkeypatch)
     yield played
