@@ -195,7 +195,8 @@ class Driver:
         if isinstance(msg, GetDagRunState):
             known = self.runs.get((msg.dag_id, msg.run_id))
             if known is None:
-                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.DAGRUN_NOT_FOUND, detail={"run_id": msg.run_id}))
+                unknown = {"status_code": 404, "message": "Server returned error", "detail": {"reason": "not_found"}}
+                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=unknown))
             return DagRunStateResult(state=known.state)
         if isinstance(msg, CreateHITLDetailPayload):
             self.asked.append(msg)
