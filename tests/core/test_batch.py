@@ -92,8 +92,8 @@ def test_a_file_named_twice_is_counted_once(root):
     ("text", "parts"),
     [
         (edited("due: 2026-11-01", "due: soon"), ["six/clients-1/manifest.yaml, line 2", "due:"]),
-        (edited("due: 2026-11-01\n", ""), ["manifest.yaml: due:", "Field required"]),
-        (edited("due:", "owed: 1\ndue:"), ["line 2", "owed:", "Extra inputs are not permitted"]),
+        (edited("due: 2026-11-01\n", ""), ["manifest.yaml: due: is missing"]),
+        (edited("due:", "owed: 1\ndue:"), ["line 2", "owed: no such key is known here"]),
         (edited("  jurisdiction: Migration", "  jurisdiktion: Migration"), ["line 4", "six.jurisdiktion:", "six.jurisdiction:"]),
         (edited("  jurisdiction: Migration", "  jurisdiction: ''"), ["line 4", "six.jurisdiction:"]),
         (edited("{path: company.csv, table: Company}", "{path: company.csv}"), ["line 6", "files.0.table:"]),
@@ -133,7 +133,7 @@ def test_a_manifest_is_not_quoted_back():
 )
 def test_a_path_that_leaves_the_folder_is_refused(path):
     said = complaint(edited("path: company.csv", f"path: '{path}'"))
-    assert "files.0.path: Value error, must be a file name inside the batch's folder" in said
+    assert "files.0.path: must be a file name inside the batch's folder" in said
 
 
 @pytest.mark.parametrize("batch_id", ["", "Clients", "-x", ".x", "a/b", "../a", "a b", "ä", "a" * 101, "a\n"])
@@ -152,7 +152,7 @@ def test_an_unknown_batch_is_answered_with_the_known_ones(root):
     there = r"There is no batch 'clients-2' for six: .*/six/clients-2/manifest.yaml does not exist. Known batches: clients-1\."
     with pytest.raises(BadInput, match=there):
         read_batch(root, "six", "clients-2", Six)
-    with pytest.raises(BadInput, match="There are none yet"):
+    with pytest.raises(BadInput, match="No batch lies there: does FERRY_BATCHES lead to the right folder"):
         read_batch(root / "empty", "six", "clients-2", Six)
 
 

@@ -132,7 +132,7 @@ class VendorApi:
         elsewhere = isinstance(error, httpx.RequestError) and error.request.url != request.url  # the token's request, say
         if elsewhere or isinstance(error, NEVER_SENT):
             return VendorUnavailable(
-                f"{self.vendor} could not be reached for {what} ({reason}); nothing was sent. "
+                f"{self.vendor} could not be reached at {_host(error)} for {what} ({reason}); nothing was sent. "
                 "Check host and network of the connection; the step may be tried again."
             )
         if repeatable:
@@ -154,10 +154,16 @@ class VendorApi:
         if status in {401, 403}:
             return BadCredentials(f"{said}. Check credentials and permissions of the connection.", **facts)
         if status in {404, 410}:
-            return NotFound(f"{said}.", **facts)
+            return NotFound(f"{said}. If it should be there, check the connection's base URL.", **facts)
         if 300 <= status < 400 or answer.is_success:
             return VendorNonsense(f"{said}, which is outside its contract. Check the connection's base URL.", **facts)
-        return VendorRefused(f"{said}.", **facts)
+        advice = "Check the connection's base URL." if status == 405 else "Correct what it names, then clear the task."
+        return VendorRefused(f"{said}. {advice}", **facts)
+
+
+def _host(error: Exception) -> str:
+    """Where a request was bound for: the host and port, and nothing of its path or query."""
+    return error.request.url.netloc.decode() if isinstance(error, httpx.RequestError) else "its address"
 
 
 def retry_after(answer: httpx.Response) -> float | None:

@@ -126,7 +126,9 @@ def read_batch(root: Folder, vendor: str, batch_id: str, section: type[Section])
     except (FileNotFoundError, NotADirectoryError):
         raise BadInput(_unknown(root, vendor, batch_id)) from None
     except UnicodeDecodeError as error:
-        raise BadInput(f"{vendor}/{batch_id}/{MANIFEST} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+        raise BadInput(
+            f"{vendor}/{batch_id}/{MANIFEST} is not UTF-8 (byte {error.start}). Save it as UTF-8 and trigger again."
+        ) from None
     manifest, own = parse_manifest(text, vendor, batch_id, section)
     batch = Batch(batch_id, folder, manifest, own)
     missing = [name for name in batch.file_names() if not batch.path(name).is_file()]
@@ -151,11 +153,11 @@ def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
-        raise BadInput(f"{where}{at}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
+        raise BadInput(f"{where}{at}: not valid YAML: {getattr(error, 'problem', None) or error}.{_CORRECT}") from None
     if not isinstance(data, dict):
-        raise BadInput(f"{where}: must be a mapping with vendor, due and files; it is {type(data).__name__}.")
+        raise BadInput(f"{where}: must be a mapping with vendor, due and files; it is {type(data).__name__}.{_CORRECT}")
     if data.get("vendor") != vendor:
-        raise BadInput(f"{where}{lines.at(('vendor',))}: vendor must be {vendor!r}, the folder the batch lies in.")
+        raise BadInput(f"{where}{lines.at(('vendor',))}: vendor must be {vendor!r}, the folder the batch lies in.{_CORRECT}")
     defaults = {"connection": f"{vendor}_default", "dag": f"migrate_{vendor}"}
     common = defaults | {key: value for key, value in data.items() if key != vendor}
     try:
@@ -177,18 +179,36 @@ def batch_ids(root: Folder, vendor: str) -> list[str]:
     return sorted(name for name in found if (folder / name / MANIFEST).is_file())
 
 
+_CORRECT = " Correct the manifest and trigger again."
+_A_DATE = "must be a date such as 2026-11-01"
+_PLAINLY = {
+    "extra_forbidden": "no such key is known here",
+    "missing": "is missing",
+    "date_type": _A_DATE,
+    "date_parsing": _A_DATE,
+    "date_from_datetime_parsing": _A_DATE,
+    "date_from_datetime_inexact": _A_DATE,
+}
+"""What pydantic's kinds of error mean to the person who wrote the manifest."""
+
+
 def _complaint(where: str, lines: _Lines, error: ValidationError, prefix: tuple[str, ...]) -> str:
     problems = []
     for item in error.errors(include_url=False, include_input=False):
         path = (*prefix, *item["loc"])
         key = ".".join(str(part) for part in path)
-        problems.append(f"{where}{lines.at(path)}: {key}: {item['msg']}.")
-    return " ".join(problems) + " Correct the manifest and trigger again."
+        said = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        problems.append(f"{where}{lines.at(path)}: {key}: {said}.")
+    return " ".join(problems) + _CORRECT
 
 
 def _unknown(root: Folder, vendor: str, batch_id: str) -> str:
     known = batch_ids(root, vendor)
-    hint = f"Known batches: {', '.join(known[:10])}{' ...' if len(known) > 10 else ''}." if known else "There are none yet."
+    hint = (
+        f"Known batches: {', '.join(known[:10])}{' ...' if len(known) > 10 else ''}."
+        if known
+        else "No batch lies there: does FERRY_BATCHES lead to the right folder?"
+    )
     return f"There is no batch {batch_id!r} for {vendor}: {root / vendor / batch_id / MANIFEST} does not exist. {hint}"
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, finalize
 
 from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ferry.core.api import ONE_TRY, Patience, VendorApi
@@ -63,6 +64,21 @@ class Settings(BaseModel):
         return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
 
 
+def connection_named(conn_id: str) -> Connection:
+    """Airflow's connection of that name; BadInput if there is none."""
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise _unknown(conn_id) from None
+
+
+def _unknown(conn_id: str) -> BadInput:
+    return BadInput(
+        f"Airflow has no connection {conn_id!r}, by which the vendor is to be reached. Create it under Admin > Connections, or "
+        "correct `connection` in the batch's manifest and trigger again."
+    )
+
+
 def environment_of(connection: Connection) -> str:
     """The environment a connection leads to, for those who know no vendor: its host, as `Settings.environment` says it."""
     return urlsplit(_base_url(connection)).netloc.rpartition("@")[2].lower()
@@ -85,12 +101,15 @@ class VendorHook(BaseHook, Generic[Api]):
     @classmethod
     async def aopen(cls, conn_id: str) -> Self:
         """The hook for use in the triggerer, where a connection must be awaited."""
-        return cls(conn_id, await cls.aget_connection(conn_id))
+        try:
+            return cls(conn_id, await cls.aget_connection(conn_id))
+        except AirflowNotFoundException:
+            raise _unknown(conn_id) from None
 
     @cached_property
     def settings(self) -> Settings:
         """The connection's settings; BadInput says which field of the form is wrong."""
-        connection = self._connection or self.get_connection(self.conn_id)
+        connection = self._connection or connection_named(self.conn_id)
         return read_settings(connection, self.settings_class)
 
     def api(self, patience: Patience) -> Api:

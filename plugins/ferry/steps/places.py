@@ -62,7 +62,10 @@ def _no_connection(error: Exception) -> LedgerError:
 def _ledger_url(connection: Connection) -> str:
     driver = _DRIVERS.get(str(connection.conn_type))
     if driver is None:
-        raise LedgerError(f"Connection {LEDGER_CONNECTION!r} is of type {connection.conn_type!r}; it must be sqlite or postgres.")
+        raise LedgerError(
+            f"Connection {LEDGER_CONNECTION!r} is of type {connection.conn_type!r}; it must be sqlite or postgres. Without the "
+            "ledger nothing is sent: correct it under Admin > Connections and run the task again."
+        )
     if driver == "sqlite":
         return URL.create(driver, database=str(connection.host)).render_as_string()
     url = URL.create(

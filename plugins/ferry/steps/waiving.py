@@ -7,14 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
-
 from ferry.core.batch import MANIFEST, parse_manifest
 from ferry.core.errors import BadInput
 from ferry.ledger.entries import AttemptStanding, Draft, Kind
 from ferry.ledger.reconciliation import KeyFile
 from ferry.steps import places
-from ferry.steps.hook import environment_of
+from ferry.steps.hook import connection_named, environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +64,7 @@ def _open_attempt(vendor: str, batch_id: str) -> AttemptStanding:
     except FileNotFoundError:
         raise BadInput(f"There is no batch {batch_id!r} for {vendor}. Nothing was waived.") from None
     manifest, _ = parse_manifest(text, vendor, batch_id, None)
-    environment = environment_of(BaseHook.get_connection(manifest.connection))
+    environment = environment_of(connection_named(manifest.connection))
     last = places.ledger().standing(vendor, environment, batch_id).last
     if last is None or not last.is_open or ("reconcile", "") not in last.results:
         stands = "was never tried" if last is None else f"is {last.verdict or 'not reconciled yet'}"

@@ -265,6 +265,8 @@ class FenergoApi(FenergoTransfers):
         texts = list(dict.fromkeys(messages(answer)))
         if "MissingTenantHeader" in texts:
             return "MissingTenantHeader (the connection's tenant id is missing or wrong)"
+        if texts and answer.status_code == 403:
+            texts.append("the tenant id may be another client's")
         return "; ".join(texts) or answer.reason_phrase
 
 
