@@ -17,6 +17,9 @@ from ferry.vendors import all_vendors
 
 ROOT = Path(__file__).resolve().parent.parent
 USER = "admin"
+DATABASE = "DATABASE__SQL_ALCHEMY_CONN"
+LOCK_SECONDS, API_LOCK_SECONDS = 30, 3
+"""How long a process waits for another one's write to SQLite before it gives up."""
 
 
 def airflow_environment(home: Path, dags: Path, base_url: str, password: str) -> dict[str, str]:
@@ -38,7 +41,7 @@ def airflow_environment(home: Path, dags: Path, base_url: str, password: str) ->
         "API__BASE_URL": base_url,
         "API__SECRET_KEY": secrets.token_hex(32),
         "API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=20",
+        DATABASE: f"sqlite:///{home / 'airflow.db'}?timeout={LOCK_SECONDS}",
         "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "tasks",
         "LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
@@ -46,6 +49,16 @@ def airflow_environment(home: Path, dags: Path, base_url: str, password: str) ->
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {"AIRFLOW_HOME": str(home / "airflow")} | {f"AIRFLOW__{key}": str(value) for key, value in options.items()}
+
+
+def api_server_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What the api-server must have otherwise on SQLite, so that the scheduler does not die of it.
+
+    It can lock itself out: one request has written and needs the event loop to commit, another writes its audit entry on the
+    event loop and waits for the first. Only giving up ends that, and it must happen before the scheduler, waiting too, gives up.
+    """
+    name = f"AIRFLOW__{DATABASE}"
+    return {name: env[name].replace(f"?timeout={LOCK_SECONDS}", f"?timeout={API_LOCK_SECONDS}")}
 
 
 def ferry_environment(

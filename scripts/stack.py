@@ -19,6 +19,7 @@ from scripts.environment import (
     ROOT,
     USER,
     airflow_environment,
+    api_server_environment,
     ferry_environment,
     free_ports,
     outer_environment,
@@ -79,9 +80,11 @@ class Stack:
             **ferry_environment(self.home, self.batches, self.sandbox_url, connections),
             **(settings or {}),
         }
-        self.services = {SANDBOX: self._service(SANDBOX, sys.executable, "-m", "sandbox", *self._sandbox_options(box, speed))}
+        self.services = {SANDBOX: self.service(SANDBOX, "sandbox", *self._sandbox_options(box, speed))}
         for name in AIRFLOW:
-            self.services[name] = self._service(name, sys.executable, "-m", "airflow", name, *self._options(name))
+            self.services[name] = self.service(name, "airflow", name, *self._options(name))
+        server = self.services["api-server"]
+        server.env = {**server.env, **api_server_environment(self.env)}
         write_exports(self.home / "env.sh", self.env)
         self._client = httpx.Client(timeout=30, trust_env=False)
         self._token = ""
@@ -188,8 +191,12 @@ class Stack:
 
     # Making
 
-    def _service(self, name: str, *command: str) -> Service:
-        env = {**self.env, MARK: self.mark}
+    def service(self, name: str, module: str, *options: str) -> Service:
+        """A Python module as one more process of this stack, not started yet; put it into `services` to have it ended, too."""
+        # Airflow's workers write their titles over their command line, which has to be long enough for a task's whole id, and
+        # would write over their environment as well and lose the mark.
+        command = [sys.executable, "-X", f"{MARK.lower()}={self.mark}", "-m", module, *options]
+        env = {**self.env, MARK: self.mark, "SPT_NOENV": "1"}
         return Service(name, command, env, self.home / "logs" / f"{name}.log", ROOT)
 
     def _sandbox_options(self, port: int, speed: float) -> list[str]:
