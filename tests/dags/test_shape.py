@@ -93,12 +93,21 @@ def test_the_steps_follow_each_other_as_written(dags, name):
     assert sorted(edges(dags[name])) == [line.strip() for line in EDGES[name].strip().splitlines()]
 
 
-def test_every_dag_ends_in_one_task_that_tells_the_truth(dags):
+def test_every_dag_ends_in_one_task_so_that_nothing_green_can_hide_what_is_red(dags):
     ends = {name: [task.task_id for task in dag.tasks if not task.downstream_task_ids] for name, dag in dags.items()}
     assert {name: len(found) for name, found in ends.items()} == dict.fromkeys(dags, 1)
-    moving = {name: found[0] for name, found in ends.items() if "admit_batch" in dags[name].task_ids}
-    assert set(moving.values()) == {"settle_batch"}
-    assert all(dags[name].get_task("settle_batch").trigger_rule == "all_done" for name in moving)
+
+
+def test_a_batch_is_always_settled_and_what_follows_runs_only_if_it_balances(dags):
+    moving = [dag for dag in dags.values() if "admit_batch" in dag.task_ids]
+    assert moving
+    for dag in moving:
+        settle = dag.get_task("settle_batch")
+        assert settle.trigger_rule == "all_done", dag.dag_id
+        after = {task.task_id: task.trigger_rule for task in settle.get_flat_relatives(upstream=False)}
+        assert set(after.values()) <= {"all_success"}, dag.dag_id
+        before = {task.task_id for task in settle.get_flat_relatives(upstream=True)}
+        assert before | {"settle_batch"} | set(after) == set(dag.task_ids), dag.dag_id
 
 
 def test_tags_come_from_the_closed_list(dags):
