@@ -315,3 +315,15 @@ def _dispatched(ferry: Ferry) -> dict[str, DagRun]:
         ferry.boxes["default"].ask("POST", "/fenergo/records", json=record)
     ferry.backfill("2026-01-02", "2026-01-03")
     return {"dispatch": ferry.dispatches("2026-01-02"), "remedy dispatch": ferry.dispatches("2026-01-03")}
+
+
+@pytest.fixture(scope="session")
+def asked(ferry, runs):
+    """A question that was answered with no, and the DAG run that was triggered after it."""
+    run = runs["asked"]
+    parked = run.until("confirm_start", "awaiting_input")
+    told = {"parked": parked, "holders": ferry.holders(parked)}
+    told["asked"] = ferry.stack.api("GET", f"{run.path}/hitlDetails", response_received=False)["hitl_details"]
+    ferry.answer(parked, "It was not started: close this attempt")
+    told["end"] = run.end()
+    return told | {"again": ferry.trigger("asked", "asked.2")}

@@ -8,7 +8,6 @@ import pytest
 from ferry.ledger.entries import START, Kind, Verdict
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(600)]
-NOT_STARTED = "It was not started: close this attempt"
 
 
 def kill_while(ferry, dag_run, task, method, path):
@@ -33,6 +32,19 @@ def test_a_task_killed_while_it_uploads_or_starts_is_tried_again_and_starts_once
     assert len(last.starts) == 1
 
 
+def test_a_person_is_asked_where_nothing_proves_the_start_and_asking_holds_nothing(ferry, asked):
+    assert (asked["holders"], asked["parked"]["trigger"]) == ([], None)
+    question = asked["asked"][0]
+    assert question["subject"] == "Was the run of batch asked started?"
+    assert question["options"] == ["It was started: wait for it", "It was not started: close this attempt"]
+    first = ferry.standing("asked", "vague").attempts[0]
+    assert first.attempt.key in question["body"]
+    assert asked["end"] == "failed"
+    assert first.verdict is Verdict.ABANDONED
+    assert "admin says that the run was not started" in first.reason
+    assert ferry.boxes["vague"].starts(first.ref) == 1  # the request that was dropped; nobody sent another
+
+
 def test_a_start_whose_answer_is_lost_is_proved_by_the_vendors_word_and_nobody_is_asked(ferry, runs):
     run, box = runs["proved"], ferry.boxes["lossy"]
     assert run.end() == "success"
@@ -40,29 +52,3 @@ def test_a_start_whose_answer_is_lost_is_proved_by_the_vendors_word_and_nobody_i
     assert last.latest(START, Kind.ADOPTED) is not None
     assert not [entry for entry in last.entries if entry.kind is Kind.ASKED]
     assert box.starts(last.ref) == 1
-
-
-def test_a_person_is_asked_where_nothing_proves_the_start_and_no_means_a_new_attempt(ferry, runs):
-    run, box = runs["asked"], ferry.boxes["vague"]
-    parked = run.until("confirm_start", "awaiting_input")
-    assert ferry.holders(parked) == []
-    assert parked["trigger"] is None
-    asked = ferry.stack.api("GET", f"{run.path}/hitlDetails", response_received=False)["hitl_details"]
-    assert [(one["subject"], NOT_STARTED in one["options"]) for one in asked] == [
-        ("Was the run of batch asked started?", True),
-    ]
-    assert ferry.last("asked", "vague").attempt.key in asked[0]["body"]
-
-    ferry.answer(parked, NOT_STARTED)
-    assert run.end() == "failed"
-    first = ferry.last("asked", "vague")
-    assert first.verdict is Verdict.ABANDONED
-    assert "admin says that the run was not started" in first.reason
-    assert box.starts(first.ref) == 1  # the request that was dropped; nobody sent another
-
-    again = ferry.trigger("asked", "asked.2")
-    assert again.end() == "success"
-    second = ferry.last("asked", "vague")
-    assert (second.attempt.number, second.verdict) == (2, Verdict.BALANCED)
-    assert second.ref != first.ref
-    assert {migration["id"]: migration["starts"] for migration in box.migrations} == {first.ref: 0, second.ref: 1}

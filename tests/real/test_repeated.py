@@ -108,3 +108,11 @@ def test_the_ledger_page_wants_a_login_and_tasks_lead_to_it(ferry, balanced):
         page = browser.get(links["Ledger"])
         assert page.status_code == 200
         assert all(word in page.text for word in (batch.batch_id, batch.environment, "start_run"))
+
+
+def test_after_a_no_another_trigger_makes_a_new_attempt_with_a_new_run(ferry, asked):
+    assert asked["again"].end() == "success"
+    first, second = ferry.standing("asked", "vague").attempts
+    assert (second.attempt.number, second.verdict) == (2, Verdict.BALANCED)
+    starts = {migration["id"]: migration["starts"] for migration in ferry.boxes["vague"].migrations}
+    assert starts == {first.ref: 0, second.ref: 1}
