@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.dags.conftest import airflow_database, dag_bag, house, sandbox_url  # noqa: F401 (fixtures)
+from tests.dags.conftest import airflow_database, control_line, dag_bag, house, sandbox_url  # noqa: F401 (fixtures)
 
 from ferry.ledger.entries import Verdict
 from ferry.vendors.fenergo import sandbox_connections
