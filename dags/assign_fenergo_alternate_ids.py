@@ -25,7 +25,7 @@ from datetime import timedelta
 
 from airflow.sdk import TriggerRule, dag
 
-from ferry.steps.policy import BATCH_PARAMS, DEFAULT_ARGS, tags
+from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
 from ferry.vendors.fenergo import operators as fenergo
 
 
@@ -34,7 +34,7 @@ from ferry.vendors.fenergo import operators as fenergo
     schedule=None,
     doc_md=__doc__,
     tags=tags("fenergo"),
-    params=BATCH_PARAMS,
+    params=batch_params(),
     default_args=DEFAULT_ARGS | {"pool": "fenergo_api"},
 )
 def assign_fenergo_alternate_ids() -> None:

@@ -30,7 +30,7 @@ from datetime import timedelta
 from airflow.sdk import Label, TriggerRule, dag
 
 from ferry.steps.operators import RouteOutcomeOperator
-from ferry.steps.policy import BATCH_PARAMS, DEFAULT_ARGS, tags
+from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
 from ferry.steps.trigger_attempt import TriggerAttemptOperator
 from ferry.vendors.fenergo import operators as fenergo
 
@@ -40,7 +40,7 @@ from ferry.vendors.fenergo import operators as fenergo
     schedule=None,
     doc_md=__doc__,
     tags=tags("fenergo"),
-    params=BATCH_PARAMS,
+    params=batch_params(),
     default_args=DEFAULT_ARGS | {"pool": "fenergo_api"},
 )
 def migrate_fenergo() -> None:

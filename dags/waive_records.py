@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from airflow.sdk import Context, Param, dag, task
 
-from ferry.steps.policy import BATCH_PARAMS, DEFAULT_ARGS, TAG
+from ferry.steps.policy import DEFAULT_ARGS, TAG, batch_params
 from ferry.vendors import all_vendors
 
 VENDORS = list(all_vendors())
@@ -30,7 +30,7 @@ VENDORS = list(all_vendors())
     default_args=DEFAULT_ARGS,
     params={
         "vendor": Param(VENDORS[0], type="string", enum=VENDORS, title="Vendor"),
-        "batch_id": BATCH_PARAMS["batch_id"],
+        "batch_id": batch_params()["batch_id"],
         "records": Param(
             type="array", minItems=1, items={"type": "string"}, title="Records", description="`table,key`, one a line."
         ),

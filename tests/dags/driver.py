@@ -8,6 +8,7 @@ the driver does not know it refuses. `test_driver.py` compares it with `dag.test
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -234,7 +235,9 @@ class _Task:
         self.driver, self.run, self.original, self.answer = driver, run, task, answer
         self.dag_run = SimpleNamespace(run_id=run.run_id, dag_id=run.dag_id, conf=conf, triggering_user_name="Petra")
         self.parked = run.states.get(task.task_id) == "awaiting_input" and answer is not None
-        self.params = process_params(task.dag, task, conf, suppress_exception=False)
+        # Airflow writes the values into the parameters it is given, which is harmless where each task is a process of its own.
+        dag, own = (SimpleNamespace(params=copy.deepcopy(one.params)) for one in (task.dag, task))
+        self.params: Any = process_params(dag, own, conf, suppress_exception=False)  # type: ignore[arg-type]
 
     def play(self) -> None:
         for number in range(1, self.original.retries + 2):

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from ferry.core import errors
 from ferry.core.errors import AnswerLost, FerryError, LedgerError, TransferBroken, VendorRefused, VendorUnavailable
 from ferry.ledger.entries import InputChanged, LedgerFull, NotHolder
-from ferry.steps.policy import BATCH_PARAMS, DEFAULT_ARGS, FIRST_DELAY, LONGEST_DELAY, FerryRetryPolicy, tags
+from ferry.steps.policy import DEFAULT_ARGS, FIRST_DELAY, LONGEST_DELAY, FerryRetryPolicy, batch_params, tags
 from ferry.steps.work import InputMoved
 
 AT_ONCE = [
@@ -80,13 +80,18 @@ def test_the_retries_outlast_a_short_outage():
 
 
 def test_the_trigger_form_is_strict():
-    batch_id = BATCH_PARAMS["batch_id"]
+    batch_id = batch_params()["batch_id"]
     assert batch_id.resolve("clients-1") == "clients-1"
     for wrong in ("../other", "Clients", "a b", "a" * 101, "{{ x }}", 5):
         with pytest.raises(ParamValidationError):
             batch_id.resolve(wrong)
-    assert BATCH_PARAMS["force_new_attempt"].value is False
-    assert all(param.schema.get("title") and param.description for param in BATCH_PARAMS.values())
+    assert all(param.schema.get("title") and param.description for param in batch_params().values())
+
+
+def test_one_dag_runs_values_are_not_the_next_dags_defaults():
+    """Airflow writes a DAG run's values into the DAG's own parameters; nothing of that may reach another DAG in the process."""
+    batch_params()["force_new_attempt"].resolve(value=True)
+    assert batch_params()["force_new_attempt"].value is False
 
 
 def test_tags_are_the_houses_and_the_vendors():

@@ -38,23 +38,26 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 """Retries outlast a short outage of vendor, ledger or api-server; a started run is never started again by a retry."""
 
-BATCH_PARAMS: dict[str, Param] = {
-    # The empty default is no choice: a task that starts in the triggerer must find a valid default for every parameter, or the
-    # whole triggerer dies (seen on 3.3.2). The form still demands a value, and admit_batch refuses an empty one.
-    "batch_id": Param(
-        default="",
-        type="string",
-        pattern=r"^([a-z0-9][a-z0-9._-]{0,99})?$",
-        title="Batch",
-        description="Name of the batch's folder. The Ferry ledger page lists the batches and how each stands.",
-    ),
-    "force_new_attempt": Param(
-        default=False,
-        type="boolean",
-        title="Force a new attempt",
-        description="Send the batch again although the ledger says it is balanced or unfinished. The ledger records who asked.",
-    ),
-}
+
+def batch_params() -> dict[str, Param]:
+    """The trigger form of a DAG that takes a batch. New ones at each call: Airflow writes a DAG run's values into them."""
+    return {
+        # The empty default is no choice: a task that starts in the triggerer must find a valid default for every parameter,
+        # or the whole triggerer dies (seen on 3.3.2). The form still demands a value, and admit_batch refuses an empty one.
+        "batch_id": Param(
+            default="",
+            type="string",
+            pattern=r"^([a-z0-9][a-z0-9._-]{0,99})?$",
+            title="Batch",
+            description="Name of the batch's folder. The Ferry ledger page lists the batches and how each stands.",
+        ),
+        "force_new_attempt": Param(
+            default=False,
+            type="boolean",
+            title="Force a new attempt",
+            description="Send the batch again although the ledger calls it balanced or unfinished. The ledger records who asked.",
+        ),
+    }
 
 
 def tags(vendor: str) -> list[str]:
