@@ -140,6 +140,7 @@ class Driver:
         self.dags, self.clock = dags, clock
         self.runs: dict[tuple[str, str], Played] = {}
         self.asked: list[Any] = []
+        self.form: dict[str, Any] = {}
         self.loop = asyncio.new_event_loop()
 
     def play(
@@ -174,9 +175,10 @@ class Driver:
         leaves = {run.states[task.task_id] for task in dag.leaves}
         run.state = "failed" if leaves & RED else "success"
 
-    def answer(self, run: Played, option: str, **conf: Any) -> Played:
-        """A person answers the task that waits for one."""
+    def answer(self, run: Played, option: str, form: Mapping[str, Any] | None = None, **conf: Any) -> Played:
+        """A person answers the task that waits for one, and fills in its form."""
         assert "awaiting_input" in run.states.values()
+        self.form = dict(form or {})
         self.go_on(run, conf, {}, option)
         return run
 
@@ -339,7 +341,7 @@ class _Task:
     def _answered(self) -> dict[str, Any]:
         return {
             "chosen_options": [self.answer],
-            "params_input": {},
+            "params_input": self.driver.form,
             "responded_at": datetime.now(UTC),
             "responded_by_user": {"id": "petra", "name": "Petra"},
         }

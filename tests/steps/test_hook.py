@@ -317,6 +317,36 @@ def test_connections_are_closed_with_the_hook(six):
     assert line.bare.is_closed
 
 
+class PoliteHook(SixHook):
+    """A vendor with sessions, which says goodbye."""
+
+    def leave(self, api):
+        return api._call("goodbye", "POST", "/goodbye", repeatable=False)
+
+
+def test_a_session_is_ended_when_the_hook_is_closed_and_only_if_it_was_begun(six):
+    hook = PoliteHook("six_default")
+    hook.close()
+    assert six.asked == []
+    six.will(answer(200), answer(204), answer(200), answer(204))
+    for _ in range(2):  # a closed hook may be used again
+        hook.call(hook.probe)
+        hook.close()
+        hook.close()
+    assert [asked.target for asked in six.asked] == ["/probe", "/goodbye"] * 2
+
+
+@pytest.mark.parametrize("reply", [None, answer(401), answer(500)])
+def test_a_goodbye_that_fails_spoils_nothing(six, said, reply):
+    hook = PoliteHook("six_default")
+    six.will(answer(200), reply)
+    hook.call(hook.probe)
+    client = hook._line.client
+    hook.close()
+    assert client.is_closed
+    assert "The session at six was not ended" in said()
+
+
 def test_connections_are_closed_with_the_event_loop(six):
     six.will(answer())
 

@@ -32,6 +32,8 @@ TEMPLATES_BAD = ("check_templates", {"data": {"passed": False}, "note": "1 error
 UNPREPARED = ("await_prepared", {"state": RunState.FAILED_CLEAN, "note": "No policy."})
 PREPARED = ("await_prepared", {"state": RunState.SUCCEEDED})
 NOT_STARTED = ("confirm_start", {"state": RunState.CANCELLED, "note": "Ann says so."})
+REJECTED = ("approve", {"state": RunState.CANCELLED, "note": "Ann said reject: too early."})
+APPROVED = ("approve", {"state": RunState.SUCCEEDED, "note": "Ann said approve."})
 OPEN, START, START_LOST = "open", "start", "start lost"
 BALANCED = ("reconcile", {"counts": ALL_IN, "data": {"balanced": True}, "note": "All there."})
 FETCHED = ("fetch_errors", {"counts": REFUSED, "note": "2 of 5."})
@@ -46,6 +48,9 @@ TABLE = {
     "start refused for certain": ([OPEN, START, ("start_run", {"state": RunState.FAILED_CLEAN, "ref": "r-1"})], Verdict.UNKNOWN),
     "start's answer lost": ([OPEN, START_LOST], Verdict.UNKNOWN),
     "a person says it was not started": ([OPEN, START_LOST, NOT_STARTED], Verdict.ABANDONED),
+    "a person says that it may not go on": ([CHECKED_GOOD, OPEN, REJECTED], Verdict.ABANDONED),
+    "a person says that it may go on": ([CHECKED_GOOD, OPEN, APPROVED], Verdict.UNKNOWN),
+    "a no after the start closes nothing": ([OPEN, START, REJECTED], Verdict.UNKNOWN),
     "started, end not known": ([OPEN, START], Verdict.UNKNOWN),
     "ended well, not reconciled": ([OPEN, START, ended(RunState.SUCCEEDED)], Verdict.UNKNOWN),
     "ended in part, not reconciled": ([OPEN, START, ended(RunState.PARTIALLY_SUCCEEDED)], Verdict.UNKNOWN),

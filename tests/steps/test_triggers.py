@@ -79,6 +79,7 @@ def test_what_is_stored_of_a_waiting_run():
             "step": "await_prepared",
             "verb": "look_prepared",
             "ref_of": ["", ""],
+            "at": "",
             "patience": 7200.0,
             "first_look": 5.0,
             "longest_pause": 60.0,

@@ -1,7 +1,7 @@
 """Sending once: whoever finds an intent without a result never sends, and only a certain no frees the step."""
 
 import pytest
-from tests.loopback import answer
+from tests.loopback import answer, loopback
 from tests.steps.conftest import ORIGIN
 from tests.steps.six import SixHook
 
@@ -143,6 +143,34 @@ def test_the_run_comes_from_the_ledger(ledger):
 
 def test_the_connection_is_the_one_the_attempt_was_admitted_with(ledger):
     assert connection_of(ledger.standing) == "six_default"
+
+
+@pytest.fixture
+def two_ends(ledger):
+    """An attempt at a batch that works with two connections, admitted the usual way."""
+    told = {"connection": "six_default", "connections": {"source": "six_source"}}
+    opened = ledger.store.admit("six", "six.example", "b-2", "b" * 64, ORIGIN, is_live=lambda _: False, data=told)
+    return Work(opened.attempt, "check_batch", ORIGIN, SixHook)
+
+
+def test_a_vendor_with_two_ends_is_asked_at_the_one_that_is_named(two_ends, six, connect):
+    with loopback() as other:
+        connect("six_source", conn_type="http", host=other.url, extra={"sandbox": True})
+        other.will(answer(200))
+        assert two_ends.call(two_ends.hook.probe, at="source") == "six is there"
+        assert (len(other.asked), len(six.asked)) == (1, 0)
+    assert connection_of(two_ends.standing) == "six_default"
+    with pytest.raises(LedgerError, match=r"which connection is the target of six batch b-2, attempt 1; trigger"):
+        connection_of(two_ends.standing, "target")
+
+
+def test_the_end_of_a_step_ends_its_sessions(two_ends, six, connect):
+    connect("six_source", conn_type="http", host=six.url, extra={"sandbox": True})
+    six.will(answer(200), answer(200))
+    with two_ends as work:
+        clients = [work.hook_at(role)._line.client for role in ("", "source")]
+        assert not any(client.is_closed for client in clients)
+    assert all(client.is_closed for client in clients)
 
 
 @pytest.mark.parametrize("key", ["", "None", "{{ ti.xcom_pull() }}"])

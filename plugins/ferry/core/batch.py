@@ -58,6 +58,10 @@ class Section(Strict):
         """Files the section names beside the manifest's list; they belong to the input hash."""
         return []
 
+    def connections(self) -> dict[str, str]:
+        """Connections the batch works with beside its own, by the role they play, for vendors that have two ends."""
+        return {}
+
 
 class Manifest(Strict):
     """What every batch says about itself. The vendor's own section stands under the vendor's name."""

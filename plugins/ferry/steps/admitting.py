@@ -13,7 +13,7 @@ from ferry.ledger.admission import Admission
 from ferry.ledger.entries import Origin
 from ferry.steps import places
 from ferry.steps.hook import VendorHook
-from ferry.steps.work import CONNECTION, origin_of
+from ferry.steps.work import CONNECTION, CONNECTIONS, origin_of
 
 LIVE = frozenset({"queued", "running", "restarting"})
 """States of a DAG run in which it may still act."""
@@ -27,6 +27,9 @@ def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *,
             f"Batch {batch_id} is for DAG {batch.manifest.dag}, as its manifest says; trigger that one. Nothing was sent."
         )
     hook = hook_class(batch.manifest.connection)
+    others = batch.section.connections()
+    for conn_id in others.values():
+        _ = hook_class(conn_id).settings  # a connection that is missing or wrong is told before anything is opened
     return places.ledger().admit(
         hook_class.vendor,
         hook.settings.environment,
@@ -35,7 +38,12 @@ def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *,
         origin_of(context),
         is_live=is_live,
         force=force,
-        data={CONNECTION: batch.manifest.connection, "title": batch.manifest.title, "due": batch.manifest.due.isoformat()},
+        data={
+            CONNECTION: batch.manifest.connection,
+            "title": batch.manifest.title,
+            "due": batch.manifest.due.isoformat(),
+            **({CONNECTIONS: others} if others else {}),
+        },
     )
 
 

@@ -124,6 +124,24 @@ class VendorHook(BaseHook, Generic[Api]):
         """An exchange that proves the connection works and says so in one sentence."""
         raise NotImplementedError
 
+    def leave(self, api: Api) -> Exchange[None] | None:  # noqa: ARG002 (for vendors that have sessions)
+        """An exchange that ends the session on the vendor's side, for vendors that have one and where one was begun."""
+        return None
+
+    def close(self) -> None:
+        """End the session, if there is one, and let the connections go. The next call would open new ones."""
+        line: Line | None = self.__dict__.pop("_line", None)
+        if line is None:
+            return
+        try:
+            if goodbye := self.leave(self.api(ONE_TRY)):
+                drive(line, goodbye)
+        except FerryError as error:
+            self.log.warning("The session at %s was not ended: %s", self.vendor, error.message)
+        finally:
+            line.client.close()
+            line.bare.close()
+
     def call(self, verb: Callable[[Api], Exchange[T]]) -> T:
         """Play one exchange on this worker, with retries as the verb allows."""
         with self._opening:  # the threads of an upload share one line, and so one token
@@ -140,6 +158,8 @@ class VendorHook(BaseHook, Generic[Api]):
             return True, drive(self._line, self.probe(self.api(ONE_TRY)))
         except FerryError as error:
             return False, error.message
+        finally:
+            self.close()
 
     @cached_property
     def _line(self) -> Line:

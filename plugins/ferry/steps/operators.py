@@ -45,7 +45,8 @@ class VendorOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Do the step and return a small JSON value."""
         try:
-            return self.work_on(self.work(context))
+            with self.work(context) as work:
+                return self.work_on(work)
         except FerryError as error:
             self.log.error("%s", error.message)  # noqa: TRY400 (Airflow logs the traceback; this is the line for people)
             raise
@@ -109,6 +110,34 @@ class AdmitBatchOperator(VendorOperator, SkipMixin):
         raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))
 
 
+class StartRunOperator(VendorOperator):
+    """Starts the run, once. Waits without a worker while the environment has as many live runs as it may."""
+
+    step = "start_run"
+
+    def start(self, work: Work) -> bool:
+        """Start; whether the vendor's answer is known. LedgerFull if there is no room for another live run."""
+        raise NotImplementedError
+
+    def work_on(self, work: Work) -> bool:
+        """Whether the vendor's answer is known; `confirm_start` deals with the other case."""
+        from ferry.ledger.entries import LedgerFull
+        from ferry.steps.triggers import LivePlaceTrigger
+
+        try:
+            return self.start(work)
+        except LedgerFull as full:
+            self.log.info("%s", full.message)
+            self.defer(
+                trigger=LivePlaceTrigger(attempt=work.attempt.key, max_live=work.hook.settings.max_live_runs),
+                method_name="start_again",
+            )
+
+    def start_again(self, context: Context, event: Any) -> Any:  # noqa: ARG002 (there is room: all the event says)
+        """There was room a moment ago; the ledger decides who gets it."""
+        return self.execute(context)
+
+
 class AwaitRunOperator(VendorOperator):
     """Waits for the vendor's run without a worker: the task starts and ends in the triggerer.
 
@@ -120,6 +149,8 @@ class AwaitRunOperator(VendorOperator):
     verb: ClassVar[str] = "look"
     ref_of: ClassVar[tuple[str, str]] = ("", "")
     """Step and key whose ref is looked at; empty for the attempt's run."""
+    at: ClassVar[str] = ""
+    """Role of the connection that is asked, where the vendor has two ends; empty for the batch's own."""
     trigger_path: ClassVar[str]
     start_from_trigger = True
 
@@ -137,6 +168,7 @@ class AwaitRunOperator(VendorOperator):
             "step": self.step,
             "verb": self.verb,
             "ref_of": list(self.ref_of),
+            "at": self.at,
             "patience": patience.total_seconds(),
             "first_look": first_look.total_seconds(),
             "longest_pause": longest_pause.total_seconds(),

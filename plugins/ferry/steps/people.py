@@ -1,37 +1,130 @@
-"""Where only a person can know: steps that ask, in Airflow's Required Actions, and wait without holding anything."""
+"""Where only a person can know or decide: steps that ask, in Airflow's Required Actions, and wait without holding anything."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Context
+from airflow.sdk import Context, Param
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException
 
 from ferry.core.model import RunState
 from ferry.steps.extra_links import LedgerLink
 from ferry.steps.operators import ATTEMPT, parse_attempt
 
+if TYPE_CHECKING:
+    from ferry.steps.work import Work
+
 STARTED = "It was started: wait for it"
 NOT_STARTED = "It was not started: close this attempt"
+APPROVE = "Approve"
+REJECT = "Reject"
 
 
-class ConfirmStartOperator(HITLOperator):
+class AskPersonOperator(HITLOperator):
+    """Base of the steps that ask a person: question and answer, with who gave it, stand in the ledger."""
+
+    step: ClassVar[str]
+    hook_path: ClassVar[str]
+    template_fields: Sequence[str] = ("attempt", "subject", "body")
+    operator_extra_links = (LedgerLink(),)
+
+    def __init__(self, *, attempt: str = ATTEMPT, **kwargs: Any) -> None:
+        kwargs.setdefault("task_id", self.step)
+        super().__init__(**kwargs)
+        self.attempt = attempt
+
+    def ask(self, context: Context, work: Work, note: str) -> Any:
+        """Write that a person is asked, and wait for the answer; `execute_complete` gets it."""
+        from ferry.ledger.entries import Kind
+
+        work.record(Kind.ASKED, ref=work.standing.ref, note=note)
+        return HITLOperator.execute(self, context)
+
+    def answered(self, context: Context, event: dict[str, Any]) -> tuple[Work, str, dict[str, Any]]:
+        """The work, signed by who answered; the option they chose; and what they filled in."""
+        answer = HITLOperator.execute_complete(self, context, event)
+        work = self.work(context)
+        work.origin = replace(work.origin, who=_name(answer.get("responded_by_user")))
+        return work, answer["chosen_options"][0], dict(answer.get("params_input") or {})
+
+    def work(self, context: Context) -> Work:
+        """Everything the step needs, opened when it is first used."""
+        from airflow.sdk._shared.module_loading import import_string
+
+        from ferry.steps.work import Work, origin_of
+
+        return Work(parse_attempt(self.attempt), self.step, origin_of(context), import_string(self.hook_path))
+
+
+class ApproveOperator(AskPersonOperator):
+    """A gate: goes on when a person says yes; a no ends the attempt. Who decided, when and why stand in the ledger.
+
+    Subclasses say in `facts` what there is to decide, and in `unattended` why nobody needs to be asked.
+    """
+
+    step = "approve"
+
+    def __init__(self, *, subject: str = "May batch {{ params.batch_id }} go on?", **kwargs: Any) -> None:
+        # Airflow hands the DAG's parameters over as well; only those whose source is the task are asked of the person.
+        form = kwargs.pop("params", None) or ParamsDict()
+        form["comment"] = _comment()
+        super().__init__(subject=subject, body="", options=[APPROVE, REJECT], params=form, **kwargs)
+
+    def facts(self, work: Work) -> str:
+        """What a person must know to decide, in Markdown; no record's content."""
+        raise NotImplementedError
+
+    def unattended(self, work: Work) -> str:  # noqa: ARG002 (for subclasses)
+        """The sentence that says why nobody is asked; empty to ask."""
+        return ""
+
+    def execute(self, context: Context) -> Any:
+        """Pass where the answer is known or nobody needs to be asked; else ask."""
+        from ferry.ledger.entries import Kind
+
+        with self.work(context) as work:
+            if known := work.result():
+                return self._decided(known.state, known.note)
+            if why := self.unattended(work):
+                work.record(Kind.RESULT, ref=work.standing.ref, state=RunState.SUCCEEDED, note=why)
+                self.log.info("%s", why)
+                return APPROVE
+            self.body = self.facts(work)
+            return self.ask(context, work, "Asked a person whether it may go on.")
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Write the answer, who gave it and why."""
+        from ferry.ledger.entries import Kind
+
+        work, chosen, form = self.answered(context, event)
+        comment = str(form.get("comment") or "").strip()
+        state = RunState.SUCCEEDED if chosen == APPROVE else RunState.CANCELLED
+        note = f"{work.origin.who} said {chosen.lower()}" + (f": {comment.rstrip('.')}." if comment else ".")
+        work.record(Kind.RESULT, ref=work.standing.ref, state=state, note=note)
+        return self._decided(state, note)
+
+    def _decided(self, state: RunState | None, note: str) -> str:
+        self.log.info("%s", note)
+        if state is RunState.SUCCEEDED:
+            return APPROVE
+        raise AirflowFailException(f"{note} Nothing more is sent for this attempt; trigger the batch again for a new one.")
+
+
+class ConfirmStartOperator(AskPersonOperator):
     """Passes at once when the start's answer is known. Where it was lost, looks for proof, and then asks a person.
 
     Nothing is ever sent again from here: a run that was not started is closed, and triggering the batch opens a new attempt.
     """
 
-    step: ClassVar[str] = "confirm_start"
-    hook_path: ClassVar[str]
+    step = "confirm_start"
     trigger_path: ClassVar[str]
-    template_fields: Sequence[str] = ("attempt", "subject", "body")
-    operator_extra_links = (LedgerLink(),)
 
-    def __init__(self, *, attempt: str = ATTEMPT, grace: timedelta = timedelta(minutes=5), **kwargs: Any) -> None:
-        kwargs.setdefault("task_id", self.step)
+    def __init__(self, *, grace: timedelta = timedelta(minutes=5), **kwargs: Any) -> None:
         super().__init__(
             subject="Was the run of batch {{ params.batch_id }} started?",
             body=(
@@ -42,13 +135,13 @@ class ConfirmStartOperator(HITLOperator):
             options=[STARTED, NOT_STARTED],
             **kwargs,
         )
-        self.attempt, self.grace = attempt, grace
+        self.grace = grace
 
     def execute(self, context: Context) -> Any:
         """Pass, or wait for proof in the triggerer."""
         from airflow.sdk._shared.module_loading import import_string
 
-        work = self._work(context)
+        work = self.work(context)
         if work.standing.start_known or work.result() is not None:
             return None
         trigger = import_string(self.trigger_path)(
@@ -65,22 +158,21 @@ class ConfirmStartOperator(HITLOperator):
         """After the look: adopt what was proved, ask about what was not."""
         from ferry.ledger.entries import START, Kind
 
-        work = self._work(context)
+        work = self.work(context)
         if event["proved"]:
             note = f"The answer to the start was lost; the run's word '{event['word']}' proves that it was started."
             work.record(Kind.ADOPTED, step=START, ref=work.standing.ref, word=event["word"], state=RunState.QUEUED, note=note)
             self.log.info("%s", note)
             return None
-        work.record(Kind.ASKED, ref=work.standing.ref, note="Asked a person whether the run was started.")
-        return super().execute(context)
+        return self.ask(context, work, "Asked a person whether the run was started.")
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Write the answer and who gave it."""
         from ferry.ledger.entries import START, Kind
 
-        answer = super().execute_complete(context, event)
-        work, chosen, who = self._work(context), answer["chosen_options"], _name(answer.get("responded_by_user"))
-        if STARTED in chosen:
+        work, chosen, _ = self.answered(context, event)
+        who = work.origin.who
+        if chosen == STARTED:
             note = f"{who} says that the run was started."
             work.record(Kind.ADOPTED, step=START, ref=work.standing.ref, state=RunState.QUEUED, note=note)
             return STARTED
@@ -88,12 +180,11 @@ class ConfirmStartOperator(HITLOperator):
         work.record(Kind.RESULT, ref=work.standing.ref, state=RunState.CANCELLED, note=note)
         raise AirflowFailException(f"{note} The attempt is closed; trigger the batch again for a new one.")
 
-    def _work(self, context: Context) -> Any:
-        from airflow.sdk._shared.module_loading import import_string
 
-        from ferry.steps.work import Work, origin_of
-
-        return Work(parse_attempt(self.attempt), self.step, origin_of(context), import_string(self.hook_path))
+def _comment() -> Param:
+    return Param(
+        "", type=["string", "null"], source="task", maxLength=1000, title="Comment", description="Why. Kept in the ledger."
+    )
 
 
 def _name(user: Any) -> str:

@@ -11,6 +11,8 @@ from ferry.ledger.entries import ADMIT, START, AttemptStanding, Verdict, part_of
 from ferry.steps.work import Work
 
 CHECKS = ("check_batch", "check_templates")
+PEOPLE = ("confirm_start", "approve")
+"""Steps at which a person may end an attempt; an approval only before anything was started."""
 ENDED_CLEAN = frozenset({RunState.FAILED_CLEAN, RunState.CANCELLED})
 
 
@@ -35,9 +37,9 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     for step in CHECKS:
         if (check := results.get((step, ""))) and check.data.get("passed") is False:
             return Verdict.REFUSED, Counts(), f"{check.note} Correct the files and trigger again."
-    abandoned = results.get(("confirm_start", ""))
-    if abandoned and abandoned.state is RunState.CANCELLED:
-        return Verdict.ABANDONED, Counts(), f"{abandoned.note} Trigger again: that is a new attempt."
+    for step in PEOPLE if not standing.started else PEOPLE[:1]:
+        if (said := results.get((step, ""))) and said.state is RunState.CANCELLED:
+            return Verdict.ABANDONED, Counts(), f"{said.note} Trigger again: that is a new attempt."
     if reconciled := results.get(("reconcile", "")):
         counts = Counts.from_json(reconciled.counts)
         balanced = counts.all_arrived and bool(reconciled.data.get("balanced"))

@@ -47,6 +47,7 @@ class VendorRunTrigger(BaseTrigger):
         step: str = "await_run",
         verb: str = "look",
         ref_of: Sequence[str] = ("", ""),
+        at: str = "",
         patience: float = 43200.0,
         first_look: float = 5.0,
         longest_pause: float = 60.0,
@@ -54,12 +55,12 @@ class VendorRunTrigger(BaseTrigger):
         **_newer: Any,
     ) -> None:
         super().__init__()
-        self.attempt, self.step, self.verb, self.ref_of = attempt, step, verb, list(ref_of)
+        self.attempt, self.step, self.verb, self.ref_of, self.at = attempt, step, verb, list(ref_of), at
         self.patience, self.first_look, self.longest_pause, self.tolerance = patience, first_look, longest_pause, tolerance
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and plain JSON, without anything secret: trigger rows are stored in the clear."""
-        names = ("attempt", "step", "verb", "ref_of", "patience", "first_look", "longest_pause", "tolerance")
+        names = ("attempt", "step", "verb", "ref_of", "at", "patience", "first_look", "longest_pause", "tolerance")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -103,7 +104,7 @@ class VendorRunTrigger(BaseTrigger):
             return Run(known.ref, known.state, known.word, known.counts)
         if not self.ref_in(standing):
             raise LedgerError(f"The ledger knows no run of {attempt}; clear the step that opens it.")
-        hook = await self.hook_class.aopen(connection_of(standing))
+        hook = await self.hook_class.aopen(connection_of(standing, self.at))
         return await _Watch(self, ledger, standing).until_over(hook)
 
     def ref_in(self, standing: AttemptStanding) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from airflow.sdk import Context
 
@@ -26,6 +26,8 @@ from ferry.steps.hook import VendorHook
 T = TypeVar("T")
 CONNECTION = "connection"
 """Key in an admission's data: the connection the attempt works with, also for the trigger, which reads no manifest."""
+CONNECTIONS = "connections"
+"""Key in an admission's data: further connections, by the role they play."""
 
 
 def origin_of(context: Context) -> Origin:
@@ -44,6 +46,15 @@ class Work:
     origin: Origin
     hook_class: type[VendorHook[Any]]
     _opening: Lock = field(default_factory=Lock, init=False, repr=False)
+    _hooks: dict[str, VendorHook[Any]] = field(default_factory=dict, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the vendor in good order: sessions are ended, connections closed."""
+        for hook in self._hooks.values():
+            hook.close()
 
     @cached_property
     def ledger(self) -> LedgerStore:
@@ -63,12 +74,14 @@ class Work:
     @property
     def hook(self) -> VendorHook[Any]:
         """The vendor, by the connection the attempt was admitted with; one for all threads of the step."""
-        with self._opening:
-            return self._hook
+        return self.hook_at("")
 
-    @cached_property
-    def _hook(self) -> VendorHook[Any]:
-        return self.hook_class(connection_of(self.standing))
+    def hook_at(self, role: str) -> VendorHook[Any]:
+        """The vendor's other end, by the role that the manifest's section gives it."""
+        with self._opening:
+            if role not in self._hooks:
+                self._hooks[role] = self.hook_class(connection_of(self.standing, role))
+            return self._hooks[role]
 
     @cached_property
     def batch(self) -> Batch:
@@ -117,12 +130,12 @@ class Work:
         found = self.standing.results.get((self.step, key))
         return None if found is None or found.state is RunState.FAILED_CLEAN else found
 
-    def call(self, verb: Callable[[Any], Exchange[T]]) -> T:
-        """Play one repeatable exchange."""
-        return self.hook.call(verb)
+    def call(self, verb: Callable[[Any], Exchange[T]], at: str = "") -> T:
+        """Play one repeatable exchange, with the end of that role where the vendor has two."""
+        return self.hook_at(at).call(verb)
 
     def once(
-        self, verb: Callable[[Any], Exchange[Run]], *, part: str = "", ref: str = "", max_live: int | None = None
+        self, verb: Callable[[Any], Exchange[Run]], *, part: str = "", ref: str = "", max_live: int | None = None, at: str = ""
     ) -> Entry | None:
         """Send what must not be sent twice, or learn what became of it. None: it was sent and its fate is unknown.
 
@@ -134,7 +147,7 @@ class Work:
         if not intent.fresh:
             return intent.result
         try:
-            run = self.call(verb)
+            run = self.call(verb, at)
         except AnswerLost as lost:
             self.record(Kind.LOOK, key=key, ref=ref, note=lost.message)
             return None
@@ -191,9 +204,10 @@ class InputMoved(LedgerError):
     retry_later = False
 
 
-def connection_of(standing: AttemptStanding) -> str:
-    """The connection an attempt was admitted with."""
+def connection_of(standing: AttemptStanding, role: str = "") -> str:
+    """The connection an attempt was admitted with; the one that plays a role, where one is named."""
     for entry in reversed(standing.openings):
-        if told := entry.data.get(CONNECTION):
+        if told := entry.data.get(CONNECTIONS, {}).get(role) if role else entry.data.get(CONNECTION):
             return str(told)
-    raise LedgerError(f"The ledger does not say which connection {standing.attempt} works with; trigger the batch again.")
+    which = f"which connection is the {role} of" if role else "the connection of"
+    raise LedgerError(f"The ledger does not say {which} {standing.attempt}; trigger the batch again.")

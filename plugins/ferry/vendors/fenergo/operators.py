@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.branch import BranchMixIn
 from airflow.sdk import Context
 
-from ferry.steps.operators import AdmitBatchOperator, AwaitRunOperator, SettleBatchOperator, VendorOperator
+from ferry.steps.operators import AdmitBatchOperator, AwaitRunOperator, SettleBatchOperator, StartRunOperator, VendorOperator
 from ferry.steps.people import ConfirmStartOperator
 
 if TYPE_CHECKING:
@@ -90,30 +90,16 @@ class FenergoUploadBatchOperator(VendorOperator):
         return upload_batch(work, self.at_once)
 
 
-class FenergoStartRunOperator(VendorOperator):
-    """Starts the migration, once. Waits without a worker while the environment has as many live runs as it may."""
+class FenergoStartRunOperator(StartRunOperator):
+    """Starts the migration, once, as soon as the environment has room for another live one."""
 
-    step = "start_run"
     hook_path = HOOK
 
-    def work_on(self, work: Work) -> bool:
-        """Whether the vendor's answer is known; `confirm_start` deals with the other case."""
-        from ferry.ledger.entries import LedgerFull
-        from ferry.steps.triggers import LivePlaceTrigger
+    def start(self, work: Work) -> bool:
+        """Whether the vendor's answer is known."""
         from ferry.vendors.fenergo.before_start import start_run
 
-        try:
-            return start_run(work)
-        except LedgerFull as full:
-            self.log.info("%s", full.message)
-            self.defer(
-                trigger=LivePlaceTrigger(attempt=work.attempt.key, max_live=work.hook.settings.max_live_runs),
-                method_name="start_again",
-            )
-
-    def start_again(self, context: Context, event: Any) -> Any:  # noqa: ARG002 (there is room: all the event says)
-        """There was room a moment ago; the ledger decides who gets it."""
-        return self.execute(context)
+        return start_run(work)
 
 
 class FenergoConfirmStartOperator(ConfirmStartOperator):
