@@ -59,11 +59,12 @@ def family(tmp_path):
     mark = f"test-{tmp_path.name}-{os.getpid()}"
     service = Service("family", [sys.executable, "-c", PARENT_AND_CHILD], {**os.environ, MARK: mark}, tmp_path / "log", tmp_path)
     service.start()
-    wait_until(service.last_lines)
-    child = int(service.last_lines()[-1].split()[1])
-    yield service, child, mark
-    service.kill()
-    sweep(mark)
+    try:
+        told = wait_until(lambda: [line for line in service.last_lines() if line.startswith("child ")])
+        yield service, int(told[-1].removeprefix("child ")), mark
+    finally:
+        service.kill()
+        sweep(mark)
 
 
 # Processes

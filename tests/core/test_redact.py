@@ -36,6 +36,10 @@ PLACES = [
     "X-Amz-Signature={}",
     "X-Amz-Credential: {}",
     "api_key={}",
+    "password: Bearer {}",
+    "Bearer X-Amz-Credential: {}",
+    "basic client_secret%3D{}",
+    "password: Bearer api_key={}",
 ]
 
 

@@ -14,21 +14,23 @@ _SECRET_KEYS = re.compile(
 )
 _QUERY = re.compile(r"(?i)(https?://[^\s\"'<>?#]+)\?[^\s\"'<>]*")
 _USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^/\s@]+@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_SCHEME = r"(?:bearer|basic)\s+"
+_BEARER = re.compile(rf"(?i)\b({_SCHEME})[A-Za-z0-9._~+/=*-]{{8,}}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?")
-_ASSIGNED = re.compile(
-    r"(?i)\b(client_secret|(?:access|refresh|id)_token|passwo?r?d|api[-_]?key|x-amz-[a-z-]+|signature)"
-    r"(%3D|[\"']?\s*[=:]\s*[\"']?)[^\s&\"',}]+"
+_NAME = (
+    r"\b(?:client_secret|(?:access|refresh|id)_token|passwo?r?d|api[-_]?key|x-amz-[a-z-]+|signature)"
+    r"(?:%3D|[\"']?\s*[=:]\s*[\"']?)"
 )
+_ASSIGNED = re.compile(rf"(?i)({_NAME}(?:{_NAME}|{_SCHEME})*)[^\s&\"',}}]+")
 
 
 def redact(text: str) -> str:
     """The text without credentials: every URL's query (it may sign) and user part, bearer tokens, JWTs, `secret=...` pairs."""
     text = _QUERY.sub(rf"\1?{HIDDEN}", text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
-    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
-    text = _JWT.sub(HIDDEN, text)
-    return _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
+    text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)  # before the next, which would take the name of a secret for a token
+    text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    return _JWT.sub(HIDDEN, text)
 
 
 def redact_json(value: Any) -> Any:
