@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Connection
@@ -289,7 +291,7 @@ def test_the_end_of_an_endpoint_is_announced_once(fenergo, said, monkeypatch):
 
 
 def test_a_worker_tries_again_and_the_triggerer_leaves_that_to_its_loop(six, monkeypatch):
-    monkeypatch.setattr("ferry.core.exchange.time.sleep", lambda _: None)
+    monkeypatch.setattr("ferry.core.exchange.time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     six.will(answer(503), answer(200, b'"up"'))
     hook = SixHook("six_default")
     assert hook.call(hook.probe) == "six is there"

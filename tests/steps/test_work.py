@@ -1,5 +1,8 @@
 """Sending once: whoever finds an intent without a result never sends, and only a certain no frees the step."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 from tests.loopback import answer, loopback
 from tests.steps.conftest import ORIGIN
@@ -76,7 +79,7 @@ def test_a_certain_no_frees_the_step_for_another_intent(work, six, status):
 
 
 def test_a_vendor_that_was_never_reached_frees_the_step(work, connect, six, monkeypatch):
-    monkeypatch.setattr("ferry.core.exchange.time.sleep", lambda _: None)
+    monkeypatch.setattr("ferry.core.exchange.time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     connect("six_default", conn_type="http", host="http://127.0.0.1:1", extra={"connect_timeout": 0.2})
     with pytest.raises(VendorUnavailable, match="nothing was sent"):
         start(work)
