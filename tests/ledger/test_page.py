@@ -122,6 +122,12 @@ def test_what_vendors_and_people_write_is_shown_and_never_run(page):
     assert "<script" not in page.get("batch", params=BATCH | {"batch_id": EVIL}).text
 
 
+def test_an_entry_without_a_sentence_is_given_one(page, filled):
+    assert "Looked." not in page.get("batch", params=BATCH).text
+    filled.append(Draft(attempt=FIRST, step="await_run", kind=Kind.LOOK, origin=ANNA, ref="r-1"))
+    assert "Looked." in page.get("batch", params=BATCH).text
+
+
 def test_every_page_forbids_scripts_and_foreign_resources(page):
     for path, params in (("", {}), ("batch", BATCH), ("batch", BATCH | {"batch_id": "none"}), ("pack", BATCH)):
         policy = page.get(path, params=params).headers["content-security-policy"]
