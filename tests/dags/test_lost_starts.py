@@ -77,6 +77,11 @@ def test_a_person_says_it_was_not_started_and_a_second_trigger_makes_a_second_at
     assert house.last("b").verdict is Verdict.ABANDONED
     assert len(house.starts()) == 1
 
+    driver.clear(run, "confirm_start", batch_id="b")  # or the worker died just after it wrote the answer down
+    assert run.states["confirm_start"] == "failed", "a no stays a no"
+    assert run.states["await_run"] == "upstream_failed", "nobody waits for what was not started"
+    assert len(driver.asked) == 1
+
     again = driver.play("migrate_fenergo", batch_id="b")
     assert again.state == "success", again
     first, second = house.standing("b").attempts

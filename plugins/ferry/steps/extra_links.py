@@ -10,6 +10,8 @@ from airflow.sdk import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
+    from ferry.core.model import Attempt
+
 
 class LedgerLink(BaseOperatorLink):
     """To the ledger page of the batch: every entry, count and piece of evidence."""
@@ -18,11 +20,8 @@ class LedgerLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 (Airflow's signature)
         """Relative to Airflow's address; empty where the task has no attempt."""
-        from ferry.core.model import Attempt
-
-        try:
-            attempt = Attempt.parse(str(getattr(operator, "attempt", "")))
-        except ValueError:
+        attempt = _attempt_of(operator)
+        if attempt is None:
             return ""
         return f"/ferry/batch/{quote(attempt.vendor)}/{quote(attempt.environment, safe='')}/{quote(attempt.batch_id)}"
 
@@ -34,13 +33,21 @@ class VendorLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 (Airflow's signature)
         """The connection's `ui_url`; empty where there is none."""
-        from ferry.core.model import Attempt
         from ferry.steps import places
         from ferry.steps.work import connection_of
 
-        try:
-            attempt = Attempt.parse(str(getattr(operator, "attempt", "")))
-        except ValueError:
+        attempt = _attempt_of(operator)
+        if attempt is None:
             return ""
         connection = connection_of(places.ledger().attempt(attempt))
         return str(operator.hook_class()(connection).settings.ui_url)
+
+
+def _attempt_of(operator: Any) -> Attempt | None:
+    """The attempt a task works on; None before its template is rendered, or where it has none."""
+    from ferry.core.model import Attempt
+
+    try:
+        return Attempt.parse(str(getattr(operator, "attempt", "")))
+    except ValueError:
+        return None

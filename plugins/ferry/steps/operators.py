@@ -27,12 +27,33 @@ ATTEMPT = f"{{{{ ti.xcom_pull(task_ids='{ADMIT}', map_indexes=-1) }}}}"
 """Template of the attempt's key. `map_indexes` is a must: without it a trigger that starts in the triggerer hangs for ever."""
 
 
-class VendorOperator(BaseOperator):
-    """A step of one attempt. Subclasses name their step and hook, and do their work in `work_on`."""
+class AttemptStep:
+    """What every step of an attempt has, whichever of Airflow's operators it is made from."""
 
     step: ClassVar[str]
     hook_path: ClassVar[str]
     """Dotted path of the hook class, imported only when the task runs."""
+    attempt: str
+    """The attempt's key, once it is rendered."""
+
+    def work(self, context: Context) -> Work:
+        """Everything the step needs, opened when it is first used."""
+        from ferry.steps.work import Work, origin_of
+
+        return Work(parse_attempt(self.attempt), self.step, origin_of(context), self.hook_class())
+
+    @classmethod
+    def hook_class(cls) -> type[VendorHook[Any]]:
+        """The vendor's hook."""
+        from airflow.sdk._shared.module_loading import import_string
+
+        found: type[VendorHook[Any]] = import_string(cls.hook_path)
+        return found
+
+
+class VendorOperator(AttemptStep, BaseOperator):
+    """A step of one attempt. Subclasses name their step and hook, and do their work in `work_on`."""
+
     template_fields: Sequence[str] = ("attempt",)
     operator_extra_links = (LedgerLink(), VendorLink())
     ui_color = "#e8f1f8"
@@ -54,20 +75,6 @@ class VendorOperator(BaseOperator):
     def work_on(self, work: Work) -> Any:
         """The step itself."""
         raise NotImplementedError
-
-    def work(self, context: Context) -> Work:
-        """Everything the step needs, opened when it is first used."""
-        from ferry.steps.work import Work, origin_of
-
-        return Work(parse_attempt(self.attempt), self.step, origin_of(context), self.hook_class())
-
-    @classmethod
-    def hook_class(cls) -> type[VendorHook[Any]]:
-        """The vendor's hook."""
-        from airflow.sdk._shared.module_loading import import_string
-
-        found: type[VendorHook[Any]] = import_string(cls.hook_path)
-        return found
 
 
 class AdmitBatchOperator(VendorOperator, SkipMixin):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context, Param
@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from ferry.core.model import RunState
 from ferry.steps.extra_links import LedgerLink
-from ferry.steps.operators import ATTEMPT, parse_attempt
+from ferry.steps.operators import ATTEMPT, AttemptStep
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
@@ -25,11 +25,9 @@ APPROVE = "Approve"
 REJECT = "Reject"
 
 
-class AskPersonOperator(HITLOperator):
+class AskPersonOperator(AttemptStep, HITLOperator):
     """Base of the steps that ask a person: question and answer, with who gave it, stand in the ledger."""
 
-    step: ClassVar[str]
-    hook_path: ClassVar[str]
     template_fields: Sequence[str] = ("attempt", "subject", "body")
     operator_extra_links = (LedgerLink(),)
 
@@ -51,14 +49,6 @@ class AskPersonOperator(HITLOperator):
         work = self.work(context)
         work.origin = replace(work.origin, who=_name(answer.get("responded_by_user")))
         return work, answer["chosen_options"][0], dict(answer.get("params_input") or {})
-
-    def work(self, context: Context) -> Work:
-        """Everything the step needs, opened when it is first used."""
-        from airflow.sdk._shared.module_loading import import_string
-
-        from ferry.steps.work import Work, origin_of
-
-        return Work(parse_attempt(self.attempt), self.step, origin_of(context), import_string(self.hook_path))
 
 
 class ApproveOperator(AskPersonOperator):
@@ -142,8 +132,10 @@ class ConfirmStartOperator(AskPersonOperator):
         from airflow.sdk._shared.module_loading import import_string
 
         work = self.work(context)
-        if work.standing.start_known or work.result() is not None:
+        if work.standing.start_known:
             return None
+        if known := work.result():  # the only answer that leaves the start unknown is a no, and a no stays a no
+            self._close(known.note)
         trigger = import_string(self.trigger_path)(
             attempt=self.attempt,
             step=self.step,
@@ -178,6 +170,10 @@ class ConfirmStartOperator(AskPersonOperator):
             return STARTED
         note = f"{who} says that the run was not started."
         work.record(Kind.RESULT, ref=work.standing.ref, state=RunState.CANCELLED, note=note)
+        return self._close(note)
+
+    @staticmethod
+    def _close(note: str) -> NoReturn:
         raise AirflowFailException(f"{note} The attempt is closed; trigger the batch again for a new one.")
 
 
