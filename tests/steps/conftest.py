@@ -4,15 +4,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx  # noqa: TID251 (the sandbox's control endpoints are no vendor: no client of ours knows them)
 import pytest
 from tests.loopback import loopback
 
 from ferry.core.model import Attempt, RunState
 from ferry.ledger.entries import Draft, Kind, Origin
 from ferry.ledger.store import LedgerStore
-from ferry.vendors.fenergo import sandbox_connections
-from sandbox.server import running
 
 ORIGIN = Origin("migrate_six", "b-1.1", "await_run", 1)
 
@@ -95,41 +92,3 @@ def six(connect):
     with loopback() as server:
         connect("six_default", conn_type="http", host=server.url, extra={"sandbox": True})
         yield server
-
-
-class Tenant:
-    """Fenergo's sandbox and the ways to set it up."""
-
-    def __init__(self, base):
-        self.base = base
-
-    def control(self, method, path, **how):
-        reply = httpx.request(method, f"{self.base}/_sandbox{path}", timeout=30, **how)
-        reply.raise_for_status()
-        return reply.json()
-
-    def switch(self, **values):
-        self.control("PUT", "/fenergo/switches", json=values)
-
-    def fault(self, method, path, action, **rule):
-        self.control("POST", "/fenergo/faults", json={"method": method, "path": path, "action": action, **rule})
-
-    def requests(self, path="*"):
-        return self.control("GET", "/requests", params={"vendor": "fenergo", "path": path})
-
-
-@pytest.fixture(scope="session")
-def fenergo_base(tmp_path_factory):
-    at_once = {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0}
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"fenergo": at_once}) as base:
-        yield base
-
-
-@pytest.fixture
-def fenergo(fenergo_base, connect):
-    """Fenergo's sandbox on its first day, with its connection."""
-    for name, told in sandbox_connections(fenergo_base).items():
-        connect(name, **told)
-    tenant = Tenant(fenergo_base)
-    tenant.control("POST", "/reset")
-    return tenant

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -12,13 +10,10 @@ from airflow.sdk import Connection
 from tests.loopback import answer
 from tests.steps.six import SixHook
 
-from ferry.core.errors import BadCredentials, BadInput, FerryError, VendorUnavailable
-from ferry.core.model import Run
-from ferry.core.wire import httpx
+from ferry.core.errors import BadInput, VendorUnavailable
 from ferry.steps import hook as subject
 from ferry.steps.hook import Settings, environment_of, read_settings
-from ferry.vendors.fenergo import sandbox_connections
-from ferry.vendors.fenergo.hook import EARLY, FenergoAuth, FenergoHook, FenergoSettings
+from ferry.vendors.fenergo.hook import FenergoHook, FenergoSettings
 
 SECRET = "canary-of-a-client-secret"
 GOOD = {"tenant_id": "t-1", "token_url": "https://identity.example/connect/token"}
@@ -128,163 +123,20 @@ def test_a_secret_is_in_no_text_of_settings_or_hook(connect):
         assert SECRET not in f"{thing!r} {thing}"
 
 
-# One token for many
-
-
-def tokens(fenergo):
-    return len(fenergo.requests("*/connect/token"))
-
-
-NOBODY = Run("00000000-0000-0000-0000-000000000000")
-
-
-def ping(api):
-    yield from api.ping()
-
-
-@pytest.fixture
-def open_gate(fenergo, fenergo_base, connect):
-    """The sandbox's connection without our own rate limit."""
-    (told,) = sandbox_connections(fenergo_base).values()
-    connect("fenergo_default", **told | {"extra": told["extra"] | {"requests_per_second": 0}})
-    return fenergo
-
-
-async def _many(number):
-    hooks = [await FenergoHook.aopen("fenergo_default") for _ in range(number)]
-    await asyncio.gather(*(hook.acall(ping) for hook in hooks))
-
-
-def test_two_hundred_waiting_runs_share_one_token(open_gate):
-    asyncio.run(_many(200))
-    assert tokens(open_gate) == 1
-    assert len(open_gate.requests("*/migration/*")) == 200
-
-
-def test_a_token_refused_by_the_vendor_is_replaced_once_for_all(open_gate):
-    """The token is good for 150 calls: 50 callers are refused at about the same time."""
-    open_gate.switch(token_calls=150)
-    asyncio.run(_many(200))
-    assert tokens(open_gate) == 2
-    assert len([seen for seen in open_gate.requests("*/migration/*") if seen["status"] == 404]) == 200
-
-
-def test_threads_of_an_upload_share_one_token(open_gate):
-    hook = FenergoHook("fenergo_default")
-    hook.call(ping)  # the client is made before the threads start, as the uploads do
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda _: hook.call(ping), range(64)))
-    assert tokens(open_gate) == 1
-
-
-def test_threads_that_come_first_share_one_client_too(open_gate):
-    hook = FenergoHook("fenergo_default")
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda _: hook.call(ping), range(64)))
-    assert tokens(open_gate) == 1
-
-
-@pytest.fixture
-def aged(fenergo):
-    """An authentication whose clock a test can move."""
-
-    class Clock:
-        now = 1000.0
-
-    told = FenergoHook("fenergo_default").settings
-    with httpx.Client(auth=FenergoAuth(told, clock=lambda: Clock.now), base_url=told.base_url, trust_env=False) as client:
-        client.get("/datamigrationquery/api/migration/x")
-        yield fenergo, client, Clock
-
-
-@pytest.mark.parametrize(("later", "asked"), [(0, 1), (900 - EARLY - 1, 1), (900 - EARLY, 2), (900, 2), (10**6, 2)])
-def test_a_token_is_replaced_before_it_expires(aged, later, asked):
-    fenergo, client, clock = aged
-    clock.now += later
-    client.get("/datamigrationquery/api/migration/x")
-    assert tokens(fenergo) == asked
-
-
-def test_a_short_token_is_used_for_half_its_life_at_least(fenergo, aged):
-    fenergo.switch(token_seconds=30)
-    _, client, clock = aged
-    clock.now += 1000
-    client.get("/datamigrationquery/api/migration/x")
-    clock.now += 14
-    client.get("/datamigrationquery/api/migration/x")
-    assert tokens(fenergo) == 2
-
-
-@pytest.mark.parametrize("colour", ["worker", "triggerer"])
-def test_a_vendor_that_refuses_every_token_is_asked_for_one_more_and_no_other(fenergo, colour):
-    fenergo.fault("GET", "*/migration/*", "status", status=401, times=None)
-    hook = FenergoHook("fenergo_default")
-    with pytest.raises(BadCredentials, match="HTTP 401"):
-        hook.call(ping) if colour == "worker" else asyncio.run(hook.acall(ping))
-    assert tokens(fenergo) == 2
-    assert len(fenergo.requests("*/migration/*")) == 2
-
-
-@pytest.mark.parametrize("colour", ["worker", "triggerer"])
-@pytest.mark.parametrize("action", ["drop_before", "drop_after", "garbage"])
-def test_a_token_that_did_not_arrive_blocks_nobody(fenergo, colour, action):
-    fenergo.fault("POST", "*/connect/token", action)
-    hook = FenergoHook("fenergo_default")
-
-    async def twice():
-        with pytest.raises(VendorUnavailable):
-            await hook.acall(ping)
-        await hook.acall(ping)
-
-    hook.call(ping) if colour == "worker" else asyncio.run(twice())
-    assert tokens(fenergo) == 2
-
-
-def test_a_token_goes_only_where_it_belongs(fenergo):
-    FenergoHook("fenergo_default").call(ping)
-    (token,), (call,) = fenergo.requests("*/connect/token"), fenergo.requests("*/migration/*")
-    assert "authorization" not in token["headers"]
-    assert {"authorization", "x-tenant-id"} <= set(call["headers"])
-
-
-@pytest.fixture
-def everything_said(capfd, caplog):
-    """Everything anybody logs, at the most talkative level."""
-    caplog.set_level(logging.DEBUG)
-    return lambda: caplog.text + "".join(capfd.readouterr())
-
-
-@pytest.mark.parametrize("fault", [None, {"action": "status", "status": 401}, {"action": "garbage"}, {"action": "drop_after"}])
-def test_neither_token_nor_secret_is_ever_said(fenergo, everything_said, fault):
-    if fault:
-        fenergo.fault("GET", "*/migration/*", **fault, times=None)
-    hook = FenergoHook("fenergo_default")
-    try:
-        hook.call(ping)
-        trouble = ""
-    except FerryError as error:
-        trouble = f"{error!r} {error.to_json()} {error.__cause__!r} {error.__context__!r}"
-    token = hook._line.client.auth._token
-    assert len(token) > 40
-    shown = trouble + everything_said() + repr(hook) + repr(hook._line.client.auth)
-    assert token not in shown
-    assert "ferry-demo-secret" not in shown
-
-
 # What the vendor announces
 
 
-def test_the_end_of_an_endpoint_is_announced_once(fenergo, said, monkeypatch):
+def test_the_end_of_an_endpoint_is_announced_once(six, said, monkeypatch):
     monkeypatch.setattr(subject, "_warned", set())
-    fenergo.switch(sunset_headers=True)
-    hook = FenergoHook("fenergo_default")
+    six.will(answer(200, b"", "Sunset: Sat, 31 Dec 2033 23:59:59 GMT", "Deprecation: true"))
+    hook = SixHook("six_default")
     for _ in range(3):
-        hook.call(ping)
-    asyncio.run(hook.acall(ping))
+        hook.call(hook.probe)
+    asyncio.run(hook.acall(hook.probe))
     told = said()
     assert told.count("sunset Sat, 31 Dec 2033") == 1
     assert told.count("deprecation true") == 1
-    assert "fenergo announces in its answer to /fenergo/datamigrationquery" in told
+    assert "six announces in its answer to /probe" in told
 
 
 # Connections and retries

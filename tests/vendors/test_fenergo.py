@@ -1,8 +1,7 @@
-"""Fenergo's quirks: the shapes its pages contradict each other about, fed by hand; and the Test button against its sandbox."""
+"""Fenergo's quirks: the shapes its pages contradict each other about, fed by hand."""
 
 import json
 
-import httpx as plain  # noqa: TID251 (the sandbox's control endpoints are no vendor: no client of ours knows them)
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +11,8 @@ from ferry.core.errors import AnswerLost, FerryError, NotFound, VendorError, Ven
 from ferry.core.exchange import SAVED, Saved
 from ferry.core.model import Receipt, Run, RunState
 from ferry.core.wire import httpx
-from ferry.vendors.fenergo import sandbox_connections
 from ferry.vendors.fenergo.api import FenergoApi
-from ferry.vendors.fenergo.hook import FenergoHook
 from ferry.vendors.fenergo.shapes import Artifact, TooManyRows, UploadStyle, Words, messages
-from sandbox.server import running
 
 BASE, RUN = "https://api.example", Run("5d0c0000-0000-0000-0000-000000000000", word="Created")
 QUERY, V1, V2 = f"{BASE}/datamigrationquery/api", f"{BASE}/datamigrationcommand/api", f"{BASE}/datamigrationcommand/api/v2"
@@ -468,85 +464,3 @@ def test_an_execution_that_is_turned_away_is_asked_for_again(status):
 def test_an_execution_whose_answer_is_lost_is_not_sent_again():
     with pytest.raises(AnswerLost):
         play(api().execute_ingestion(Run("i-1")), said(504))
-
-
-# The Test button
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox")) as base:
-        yield base
-
-
-@pytest.fixture
-def pressed(sandbox, monkeypatch):
-    """Press Test on the sandbox's connection, changed as a person might have mistyped it."""
-    plain.post(f"{sandbox}/_sandbox/reset").raise_for_status()
-
-    def press(extra=(), **told):
-        (good,) = sandbox_connections(sandbox).values()
-        changed = good | told | {"extra": good["extra"] | dict(extra)}
-        monkeypatch.setenv("AIRFLOW_CONN_PRESSED", json.dumps(changed))
-        return FenergoHook("pressed").test_connection()
-
-    return press
-
-
-def test_a_good_connection_says_what_it_proved(pressed, sandbox):
-    environment = sandbox.removeprefix("http://")
-    assert pressed() == (True, f"Fenergo knows this client and tenant 11111111-2222-3333-4444-555555555555 at {environment}.")
-
-
-@pytest.mark.parametrize(
-    ("how", "parts"),
-    [
-        (
-            {"password": "canary-secret"},
-            ["refused the client credentials (invalid_client)", "Check client id, client secret"],
-        ),
-        ({"login": "somebody"}, ["refused the client credentials (invalid_client)"]),
-        ({"extra": {"scope": "everything"}}, ["(invalid_scope)", "scope"]),
-        ({"extra": {"tenant_id": "00000000-0000-0000-0000-000000000001"}}, ["HTTP 403", "Check credentials and permissions"]),
-        ({"extra": {"tenant_id": ""}}, ["tenant_id: Field required", "Admin > Connections"]),
-        ({"extra": {"token_url": "identity"}}, ["token_url: ", "must be a URL"]),
-        ({"extra": {"token_url": "http://127.0.0.1:1/connect/token"}}, ["could not be reached", "nothing was sent"]),
-        ({"host": "http://127.0.0.1:1/fenergo"}, ["could not be reached", "Check host and network"]),
-        ({"host": "http://no-such-host.invalid"}, ["could not be reached"]),
-        ({"host": "not a url at all"}, ["not usable: base_url"]),
-    ],
-)
-def test_a_wrong_connection_says_what_is_wrong(pressed, how, parts):
-    ok, said = pressed(**how)
-    assert not ok
-    assert all(part in said for part in parts), said
-    assert "canary" not in said
-
-
-def test_a_base_url_that_leads_elsewhere_is_not_taken_for_fenergo(pressed, sandbox):
-    """The sandbox's own 404 is JSON: only Fenergo's words for `not found` prove that Fenergo answers."""
-    ok, said = pressed(host=f"{sandbox}/elsewhere")
-    assert not ok
-    assert "Check the base URL" in said
-
-
-def test_a_token_url_that_leads_elsewhere_is_not_taken_for_credentials(pressed, sandbox):
-    ok, said = pressed(extra={"token_url": f"{sandbox}/fenergo/nothing"})
-    assert not ok
-    assert "token URL" in said
-
-
-@pytest.mark.parametrize("body", ["<html>Sign in</html>", '{"hello": 1}', "[]", '{"error": "There is nothing here"}'])
-@pytest.mark.parametrize("status", [200, 404])
-def test_a_page_that_is_not_fenergos_proves_nothing(pressed, sandbox, body, status):
-    rule = {"method": "GET", "path": "*/migration/*", "action": "status", "status": status, "body": body}
-    plain.post(f"{sandbox}/_sandbox/fenergo/faults", json=rule).raise_for_status()
-    ok, said = pressed()
-    assert not ok, said
-    assert "Check the base URL" in said
-
-
-@pytest.mark.parametrize("shape", ["404", "null"])
-def test_fenergos_own_ways_of_knowing_nothing_prove_it(pressed, sandbox, shape):
-    plain.put(f"{sandbox}/_sandbox/fenergo/switches", json={"not_found": shape}).raise_for_status()
-    assert pressed()[0]
