@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from airflow.api_fastapi.core_api.security import requires_authenticated
@@ -24,12 +25,24 @@ def _evidence() -> EvidenceStore:
     return places.evidence()
 
 
+def _open_batches() -> tuple[list[dict[str, Any]], list[str]]:
+    from ferry.steps.dispatching import survey
+    from ferry.vendors import all_vendors
+
+    found, problems = survey(all_vendors(), None, None)
+    return [asdict(batch) for batch in found], problems
+
+
 class FerryPlugin(AirflowPlugin):
     """Mounts the ledger's page and names it in the menu."""
 
     name = "ferry"
     fastapi_apps: list[Any] = [  # noqa: RUF012 (declared by Airflow as it is)
-        {"app": ledger_page(requires_authenticated(), _ledger, _evidence), "url_prefix": "/ferry", "name": "Ferry ledger"}
+        {
+            "app": ledger_page(requires_authenticated(), _ledger, _evidence, _open_batches),
+            "url_prefix": "/ferry",
+            "name": "Ferry ledger",
+        }
     ]
     external_views: list[Any] = [  # noqa: RUF012 (same)
         {"name": "Ferry ledger", "href": "ferry/", "destination": "nav", "category": "browse", "url_route": "ferry-ledger"}

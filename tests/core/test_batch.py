@@ -119,6 +119,14 @@ def test_a_wrong_manifest_names_file_line_and_key(text, parts):
     assert "manifest.yaml" in said
 
 
+def test_faults_of_manifest_and_section_are_told_together():
+    said = complaint(
+        edited("due: 2026-11-01", "due: 17.03.2026").replace("jurisdiction:", "jurisdicton:").replace("files:", "file:")
+    )
+    assert all(part in said for part in ("due: must be a date", "file: no such key", "six.jurisdicton: no such key")), said
+    assert said.count("Correct the manifest and trigger again.") == 1
+
+
 def test_all_faults_of_a_section_are_told_at_once():
     said = complaint(edited("  jurisdiction: Migration", "  jurisdiction: 5\n  other: 1\n  ids: /etc/passwd"))
     assert all(part in said for part in ("six.jurisdiction", "six.other", "six.ids", "line 4", "line 5", "line 6"))

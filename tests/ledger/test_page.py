@@ -53,6 +53,15 @@ def served(app: FastAPI) -> Iterator[str]:
     listener.close()
 
 
+OPEN = (
+    [
+        BATCH | {"dag": "migrate_fenergo", "due": "2026-01-05", "attempt": 2, "stands": "refused"},
+        BATCH | {"batch_id": "clients-2", "dag": "migrate_fenergo", "due": "2026-01-06", "attempt": 1, "stands": "not tried"},
+    ],
+    ["fenergo/clients-3/manifest.yaml: <bad>"],
+)
+
+
 @pytest.fixture
 def evidence(tmp_path) -> EvidenceStore:
     return EvidenceStore(tmp_path / "evidence")
@@ -71,13 +80,13 @@ def filled(sqlite_store, evidence) -> LedgerStore:
 @pytest.fixture
 def page(filled, evidence) -> Iterator[httpx.Client]:
     with (
-        served(ledger_page(login, lambda: filled, lambda: evidence)) as url,
+        served(ledger_page(login, lambda: filled, lambda: evidence, lambda: OPEN)) as url,
         httpx.Client(base_url=url, headers={"authorization": "Bearer anna"}) as client,
     ):
         yield client
 
 
-@pytest.mark.parametrize("path", ["", "batch", "pack", "batch/a/b/c", "batch?vendor=a&environment=b&batch_id=c"])
+@pytest.mark.parametrize("path", ["", "open", "batch", "pack", "batch/a/b/c", "batch?vendor=a&environment=b&batch_id=c"])
 def test_a_stranger_sees_nothing(page, path):
     answer = page.get(path, headers={"authorization": ""})
     assert answer.status_code == 401
@@ -122,6 +131,16 @@ def test_what_vendors_and_people_write_is_shown_and_never_run(page):
     assert "<script" not in page.get("batch", params=BATCH | {"batch_id": EVIL}).text
 
 
+def test_what_may_be_sent_leads_to_its_dag_and_if_it_was_tried_to_its_entries(page):
+    assert '<a href="open">Open batches</a>' in page.get("").text
+    shown = page.get("open").text
+    assert '<a href="../dags/migrate_fenergo" target="_top">migrate_fenergo</a>' in shown
+    assert '<a href="batch?vendor=fenergo&amp;environment=api.example.com%3A8443&amp;batch_id=clients-1">clients-1</a>' in shown
+    assert "clients-2" in shown
+    assert "batch_id=clients-2" not in shown
+    assert "fenergo/clients-3/manifest.yaml: &lt;bad&gt;" in shown
+
+
 def test_an_entry_without_a_sentence_is_given_one(page, filled):
     assert "Looked." not in page.get("batch", params=BATCH).text
     filled.append(Draft(attempt=FIRST, step="await_run", kind=Kind.LOOK, origin=ANNA, ref="r-1"))
@@ -129,7 +148,7 @@ def test_an_entry_without_a_sentence_is_given_one(page, filled):
 
 
 def test_every_page_forbids_scripts_and_foreign_resources(page):
-    for path, params in (("", {}), ("batch", BATCH), ("batch", BATCH | {"batch_id": "none"}), ("pack", BATCH)):
+    for path, params in (("", {}), ("open", {}), ("batch", BATCH), ("batch", BATCH | {"batch_id": "none"}), ("pack", BATCH)):
         policy = page.get(path, params=params).headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
         assert "frame-ancestors 'self'" in policy
@@ -200,6 +219,6 @@ def test_a_ledger_that_cannot_be_reached_says_so(evidence):
     def gone() -> LedgerStore:
         raise LedgerError("the ledger is on holiday; ask again")
 
-    with served(ledger_page(login, gone, lambda: evidence)) as url:
-        answer = httpx.get(url, headers={"authorization": "Bearer anna"})
-    assert (answer.status_code, "on holiday" in answer.text) == (503, True)
+    with served(ledger_page(login, gone, lambda: evidence, gone)) as url:
+        answers = [httpx.get(url + path, headers={"authorization": "Bearer anna"}) for path in ("", "open")]
+    assert [(answer.status_code, "on holiday" in answer.text) for answer in answers] == [(503, True)] * 2

@@ -26,7 +26,7 @@ def test_the_ledger_link_leads_to_the_batch():
 def test_the_page_that_the_link_names_exists(environment):
     attempt = Attempt("fenergo", environment, "clients-1", 2)
     link = LedgerLink().get_link(SixOperator(attempt=attempt.key), ti_key=None)
-    page = ledger_page(lambda: None, lambda: None, lambda: None)
+    page = ledger_page(*[lambda: None] * 4)
     scope = {"type": "http", "method": "GET", "path": unquote(link.removeprefix("/ferry"))}
     (found,) = [how["path_params"] for match, how in (route.matches(scope) for route in page.routes) if match is Match.FULL]
     assert found == {"vendor": "fenergo", "environment": environment, "batch_id": "clients-1"}

@@ -12,7 +12,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +25,7 @@ BATCH_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _CHUNK = 1024 * 1024
 
 Folder: TypeAlias = Path | UPath
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def _inside(path: str) -> str:
@@ -164,14 +165,11 @@ def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]
         raise BadInput(f"{where}{lines.at(('vendor',))}: vendor must be {vendor!r}, the folder the batch lies in.{_CORRECT}")
     defaults = {"connection": f"{vendor}_default", "dag": f"migrate_{vendor}"}
     common = defaults | {key: value for key, value in data.items() if key != vendor}
-    try:
-        own = section.model_validate(data.get(vendor) or {}) if section else Section()
-    except ValidationError as error:
-        raise BadInput(_complaint(where, lines, error, (vendor,))) from None
-    try:
-        return Manifest.model_validate(common), own
-    except ValidationError as error:
-        raise BadInput(_complaint(where, lines, error, ())) from None
+    manifest, problems = _checked(Manifest, common, where, lines, ())
+    own, more = _checked(section, data.get(vendor) or {}, where, lines, (vendor,)) if section else (Section(), [])
+    if manifest is None or own is None:
+        raise BadInput(" ".join(problems + more) + _CORRECT)
+    return manifest, own
 
 
 def batch_ids(root: Folder, vendor: str) -> list[str]:
@@ -196,14 +194,22 @@ _PLAINLY = {
 """What pydantic's kinds of error mean to the person who wrote the manifest."""
 
 
-def _complaint(where: str, lines: _Lines, error: ValidationError, prefix: tuple[str, ...]) -> str:
+def _checked(model: type[Model], data: Any, where: str, lines: _Lines, prefix: tuple[str, ...]) -> tuple[Model | None, list[str]]:
+    """The part of the manifest, or everything that is wrong with it: a person corrects a file once, not key by key."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, _problems(where, lines, error, prefix)
+
+
+def _problems(where: str, lines: _Lines, error: ValidationError, prefix: tuple[str, ...]) -> list[str]:
     problems = []
     for item in error.errors(include_url=False, include_input=False):
         path = (*prefix, *item["loc"])
         key = ".".join(str(part) for part in path)
         said = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         problems.append(f"{where}{lines.at(path)}: {key}: {said}.")
-    return " ".join(problems) + _CORRECT
+    return problems
 
 
 def _unknown(root: Folder, vendor: str, batch_id: str) -> str:

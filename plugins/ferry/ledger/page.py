@@ -21,7 +21,7 @@ from ferry.ledger.evidence import CHUNK, EvidenceStore, safe_name
 from ferry.ledger.pack import pack
 from ferry.ledger.store import LedgerStore
 
-BATCHES, ENTRIES = 50, 500
+BATCHES, ENTRIES, OPEN = 50, 500, 500
 """Rows on one page."""
 
 _TEMPLATES = Environment(loader=PackageLoader("ferry.ledger"), autoescape=True, undefined=StrictUndefined)
@@ -41,7 +41,16 @@ HEADERS = {
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
-def ledger_page(login: Callable[..., Any], ledger: Callable[[], LedgerStore], evidence: Callable[[], EvidenceStore]) -> FastAPI:
+OpenBatches = Callable[[], tuple[list[dict[str, Any]], list[str]]]
+"""Batches to send, oldest first (vendor, environment, batch_id, dag, due, attempt, stands), and what is wrong with the others."""
+
+
+def ledger_page(
+    login: Callable[..., Any],
+    ledger: Callable[[], LedgerStore],
+    evidence: Callable[[], EvidenceStore],
+    open_batches: OpenBatches,
+) -> FastAPI:
     """The page as an app to mount. `login` is a dependency that turns strangers away; every route has it."""
     app = FastAPI(title="Ferry ledger", dependencies=[Depends(login)], openapi_url=None, docs_url=None, redoc_url=None)
 
@@ -58,6 +67,11 @@ def ledger_page(login: Callable[..., Any], ledger: Callable[[], LedgerStore], ev
         return _html(
             "batches.html", rows=shown, page=page, more=more, chosen=chosen, vendors=store.vendors(), verdicts=list(Verdict)
         )
+
+    @app.get("/open")
+    def may_be_sent() -> Response:
+        rows, problems = open_batches()
+        return _html("open.html", rows=rows[:OPEN], left=len(rows[OPEN:]), problems=problems)
 
     @app.get("/batch")
     def batch(vendor: str, environment: str, batch_id: str, page: Page = 1) -> Response:

@@ -20,6 +20,7 @@ from ferry.steps.hook import environment_of
 log = logging.getLogger(__name__)
 MOST = 1024
 """Airflow maps no more than this in one task ([core] max_map_length)."""
+NOT_TRIED = "not tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Due:
     dag: str
     due: str
     attempt: int
+    """The number of the attempt that triggering it would work on."""
+    stands: str = NOT_TRIED
 
 
 def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
@@ -69,7 +72,8 @@ def _if_open(vendor: str, batch_id: str, manifest: Manifest) -> Due | None:
     standing = places.ledger().standing(vendor, environment, batch_id)
     if standing.balanced:
         return None
-    return Due(vendor, environment, batch_id, manifest.dag, manifest.due.isoformat(), next_attempt(standing))
+    stands = str(standing.last.verdict or "no verdict yet") if standing.last else NOT_TRIED
+    return Due(vendor, environment, batch_id, manifest.dag, manifest.due.isoformat(), next_attempt(standing), stands)
 
 
 def _environment(manifest: Manifest, batch_id: str) -> str:

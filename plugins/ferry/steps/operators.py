@@ -5,7 +5,8 @@ Nothing heavy is imported here: Airflow imports this module whenever it parses a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,12 +66,8 @@ class VendorOperator(AttemptStep, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the step and return a small JSON value."""
-        try:
-            with self.work(context) as work:
-                return self.work_on(work)
-        except FerryError as error:
-            self.log.error("%s", error.message)  # noqa: TRY400 (Airflow logs the traceback; this is the line for people)
-            raise
+        with plainly(self.log), self.work(context) as work:
+            return self.work_on(work)
 
     def work_on(self, work: Work) -> Any:
         """The step itself."""
@@ -102,7 +99,8 @@ class AdmitBatchOperator(VendorOperator, SkipMixin):
         from ferry.steps.admitting import admit
 
         force = str(self.force_new_attempt).strip().lower() in {"true", "1", "yes"}
-        admission = admit(self.hook_class(), self.batch_id, context, force=force)
+        with plainly(self.log):
+            admission = admit(self.hook_class(), self.batch_id, context, force=force)
         if admission.may_work:
             self.log.info("%s: %s", admission.attempt, admission.reason)
             return admission.attempt.key
@@ -239,6 +237,16 @@ class SettleBatchOperator(VendorOperator):
         from ferry.steps.settling import settle
 
         return settle(work)
+
+
+@contextmanager
+def plainly(log: Any) -> Iterator[None]:
+    """Log what went wrong as one line for people; Airflow logs the traceback, in which the sentence is lost."""
+    try:
+        yield
+    except FerryError as error:
+        log.error("%s", error.message)  # noqa: TRY400 (the traceback follows anyway)
+        raise
 
 
 def parse_attempt(key: str) -> Attempt:

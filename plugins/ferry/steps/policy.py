@@ -49,7 +49,7 @@ def batch_params() -> dict[str, Param]:
             type="string",
             pattern=r"^([a-z0-9][a-z0-9._-]{0,99})?$",
             title="Batch",
-            description="Name of the batch's folder. The Ferry ledger page lists the batches and how each stands.",
+            description="Name of the batch's folder. Browse > Ferry ledger > Open batches lists what may be sent.",
         ),
         "force_new_attempt": Param(
             default=False,

@@ -146,10 +146,13 @@ class FenergoTriageOperator(VendorOperator, BranchMixIn):
 
     def execute(self, context: Context) -> Any:
         """The task id of the chosen branch."""
+        return self.do_branch(context, self.remedy if super().execute(context) else self.otherwise)
+
+    def work_on(self, work: Work) -> bool:
+        """Whether the remedy is the way on."""
         from ferry.vendors.fenergo.after_end import triage_errors
 
-        chosen = self.remedy if triage_errors(self.work(context)) else self.otherwise
-        return self.do_branch(context, chosen)
+        return triage_errors(work)
 
 
 class FenergoIngestAlternateIdsOperator(VendorOperator):
