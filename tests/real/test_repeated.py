@@ -104,7 +104,7 @@ def test_the_ledger_page_wants_a_login_and_tasks_lead_to_it(ferry, balanced):
         assert (listed.status_code, batch.environment in listed.text) == (200, True)
 
         opened = browser.get("/ferry/open")
-        assert (opened.status_code, "cannot be read" in opened.text) == (200, False)
+        assert (opened.status_code, "Cannot be read" in opened.text) == (200, False)
         assert "migrate_fenergo</a>" in opened.text or "Nothing is open." in opened.text
 
         links = stack.api("GET", f"{balanced.path}/taskInstances/upload_batch/links")["extra_links"]
