@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferry.core.batch import Batch, read_batch
+from ferry.core.csvfile import MAX_RECORD
 from ferry.core.errors import BadInput
 from ferry.vendors.fenergo.checks import check_files, count_records
-from ferry.vendors.fenergo.csvfile import MAX_RECORD
 from ferry.vendors.fenergo.dates import is_iso_date, named_like_a_date
 from ferry.vendors.fenergo.findings import Findings, Level
 from ferry.vendors.fenergo.manifest import FenergoSection

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferry.core.csvfile import neutralise, restore
 from ferry.core.errors import BadInput, VendorNonsense
-from ferry.vendors.fenergo.csvfile import neutralise, restore
 from ferry.vendors.fenergo.findings import Code, Findings, Level
 from ferry.vendors.fenergo.records import MigratedRecord, layout_of, read_records, reported
 from ferry.vendors.fenergo.references import check_references, count_error_lines, error_lines

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferry.core.csvfile import header_of
 from ferry.core.errors import NotFound
 from ferry.core.model import RunState
 from ferry.ledger.entries import Kind
@@ -14,7 +15,6 @@ from ferry.ledger.reconciliation import KeyFile, Reconciliation, SentFile
 from ferry.ledger.reconciliation import reconcile as join
 from ferry.steps.waiving import waived_files
 from ferry.vendors.fenergo import triage
-from ferry.vendors.fenergo.csvfile import header_of
 from ferry.vendors.fenergo.records import reported
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferry.core.csvfile import header_of
 from ferry.core.errors import BatchRefused, FerryError, VendorUnavailable
 from ferry.core.model import Receipt, Run, RunState
 from ferry.ledger.entries import Kind
 from ferry.ledger.reconciliation import SentFile, write_keys
+from ferry.steps.checking import report
 from ferry.vendors.fenergo.checks import check_files
-from ferry.vendors.fenergo.csvfile import header_of
 from ferry.vendors.fenergo.earlier import earlier_files
-from ferry.vendors.fenergo.findings import Findings
 from ferry.vendors.fenergo.templates import check_against_templates, read_templates
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ferry.vendors.fenergo.shapes import Artifact
 
 log = logging.getLogger(__name__)
-FINDINGS = "findings.csv"
 KEY, PARENT = "alternateId", "parentAlternateId"  # [D C1]
 _CHUNK = 1024 * 1024
 
@@ -39,7 +38,7 @@ def check_batch(work: Work) -> dict[str, Any]:
     """All findings that need no vendor, as evidence; BatchRefused if the batch must not be sent."""
     with earlier_files(work, ingestions=False) as known:
         findings = check_files(work.batch, known)
-    return _report(work, findings, records=findings.records)
+    return report(work, findings, work.batch.section.checks, records=findings.records)
 
 
 def check_templates(work: Work) -> dict[str, Any]:
@@ -61,24 +60,11 @@ def check_templates(work: Work) -> dict[str, Any]:
             elif artifact.format.lower() == "xlsx":
                 workbook = copy
         findings = check_against_templates(work.batch, read_templates(csvs, workbook))
-    return _report(work, findings)
+    return report(work, findings, work.batch.section.checks)
 
 
 def _download(run: Run, artifact: Artifact, copy: Path, api: FenergoApi) -> Exchange[Saved]:
     return api.download_artifact(run, artifact, copy)
-
-
-def _report(work: Work, findings: Findings, **data: Any) -> dict[str, Any]:
-    """File the findings and say in the ledger whether they stop the batch."""
-    with work.desk() as desk:
-        filed = work.evidence.file_from(work.attempt, work.step, FINDINGS, findings.write(desk / FINDINGS))
-    stop = findings.stop(work.batch.section.checks)
-    note = f"{work.step}: {findings.headline()}. All findings are in {filed.path}."
-    work.record(Kind.RESULT, filed, note=note, data={"passed": not stop, "findings": findings.summary()[:50], **data})
-    if stop:
-        raise BatchRefused(f"{note} Nothing was sent for {work.attempt}. Correct the files and trigger the batch again.")
-    log.info("%s", note)
-    return {"findings": findings.headline(), **data}
 
 
 def open_run(work: Work) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ferry.core.batch import Batch, FileEntry
-from ferry.vendors.fenergo.csvfile import header_of, open_csv
+from ferry.core.csvfile import header_of, open_csv
 from ferry.vendors.fenergo.filecheck import KEY, FileCheck
 from ferry.vendors.fenergo.findings import Code, Findings, Level, Place
 from ferry.vendors.fenergo.keys import Answers, key_index

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferry.core.batch import FileEntry
-from ferry.vendors.fenergo.csvfile import NOT_DECODED, BrokenCsv, CsvFile, Row, open_csv
+from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, Row, open_csv
 from ferry.vendors.fenergo.dates import date_test, named_like_a_date
 from ferry.vendors.fenergo.findings import Code, Findings, Level
 from ferry.vendors.fenergo.keys import KeyIndex

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ferry.core.csvfile import records
 from ferry.core.errors import BatchRefused, FerryError, NotFound
 from ferry.core.model import Counts, Run, RunState
 from ferry.ledger.entries import Entry, Kind, Verdict, part_of
-from ferry.vendors.fenergo.csvfile import records
 from ferry.vendors.fenergo.earlier import GUARD, earlier_files
 from ferry.vendors.fenergo.findings import Level
 from ferry.vendors.fenergo.references import check_references, count_error_lines

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferry.core.csvfile import BrokenCsv, column_by_alias, header_of, records
 from ferry.core.errors import VendorNonsense
 from ferry.ledger.reconciliation import KeyFile
-from ferry.vendors.fenergo.csvfile import BrokenCsv, column_by_alias, header_of, records
 
 KEY_ALIASES = ("alternateId", "alternateIdentifier", "externalId")
 FENX_ALIASES = ("fenxId", "fenergoId", "entityId", "id")

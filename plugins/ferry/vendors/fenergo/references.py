@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ferry.vendors.fenergo.csvfile import NOT_DECODED, BrokenCsv, CsvFile, Row, open_csv
+from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, Row, open_csv
 from ferry.vendors.fenergo.findings import Code, Findings, Level, Place
 from ferry.vendors.fenergo.keys import Answers, KeyIndex, key_index
 from ferry.vendors.fenergo.records import layout_of

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ferry.core.batch import Batch, FileEntry
+from ferry.core.csvfile import BrokenCsv, Row, column_by_alias, header_of, open_csv
 from ferry.core.errors import VendorNonsense
-from ferry.vendors.fenergo.csvfile import BrokenCsv, Row, column_by_alias, header_of, open_csv
 from ferry.vendors.fenergo.dates import date_test
 from ferry.vendors.fenergo.findings import Code, Findings, Level, Place
 from ferry.vendors.fenergo.manifest import FenergoSection

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferry.core.csvfile import BrokenCsv, column_by_alias, header_of, neutralise, open_csv, records, visible
 from ferry.core.errors import VendorNonsense
-from ferry.vendors.fenergo.csvfile import BrokenCsv, column_by_alias, header_of, neutralise, open_csv, records, visible
 from ferry.vendors.fenergo.records import KEY_ALIASES, TABLE_ALIASES
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """CSV in a stream: rows with their row and line numbers, exact about quoting, never more than one record in memory.
 
-[D] Fenergo wants UTF-8, every value in double quotes, commas; [A-22] inner quotes doubled, LF or CRLF.
+UTF-8, commas, inner quotes doubled, LF or CRLF; whether every value must stand in quotes is for the vendor's checks to say.
 """
 
 from __future__ import annotations
