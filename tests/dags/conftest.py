@@ -23,9 +23,13 @@ from sandbox.server import running
 
 sys.path.append(str(Path(__file__).parent))  # the driver beside this file
 from driver import Clock, Driver, simulate
+from libraries import Libraries
 
 ROOT = Path(__file__).resolve().parents[2]
-AT_ONCE = {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0}
+AT_ONCE = {
+    "fenergo": {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0},
+    "microstrategy": {"package_seconds": 0.0, "validate_seconds": 0.0, "import_seconds": 0.0, "undo_seconds": 0.0},
+}
 SMALL = {
     "company.csv": (
         "Company",
@@ -53,7 +57,7 @@ def airflow_database():
 
 @pytest.fixture(scope="session")
 def sandbox_url(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"fenergo": AT_ONCE}) as base:
+    with running(tmp_path_factory.mktemp("sandbox"), switches=AT_ONCE) as base:
         yield base
 
 
@@ -222,9 +226,10 @@ def house(tmp_path, sandbox_url, dag_bag, control_line, monkeypatch):
 @pytest.fixture
 def driver(house, sandbox_url, monkeypatch):
     """The same house, played by the driver: impatient, and with simulated waiting."""
-    told = json.loads(os.environ["AIRFLOW_CONN_FENERGO_DEFAULT"])
-    told["extra"] |= {"read_timeout": 0.4, "requests_per_second": 0}
-    monkeypatch.setenv("AIRFLOW_CONN_FENERGO_DEFAULT", json.dumps(told))
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_") and not name.endswith("FERRY_LEDGER")]:
+        told = json.loads(os.environ[name])
+        told["extra"] |= {"read_timeout": 0.4, "requests_per_second": 0}
+        monkeypatch.setenv(name, json.dumps(told))
     # Every client reads all the world's certificates when it is made, though nothing here speaks TLS: a third of a journey.
     bundle = Path(certifi.where()).read_text("ascii")
     one = house.home / "one-certificate.pem"
@@ -236,3 +241,9 @@ def driver(house, sandbox_url, monkeypatch):
     simulate(played, monkeypatch)
     yield played
     played.close()
+
+
+@pytest.fixture
+def libraries(house):
+    """MicroStrategy's side of the house."""
+    return Libraries(house)

@@ -52,7 +52,7 @@ __all__ = [
 
 RUN_STEPS = ("find_run", "open_run", START)
 """The steps whose results name the vendor's run."""
-WATCHED = frozenset({*RUN_STEPS, "await_run", "undo_run", "stop_run"})
+WATCHED = frozenset({*RUN_STEPS, "await_run", "undo_run", "await_undo", "stop_run"})
 """The steps whose entries say how the vendor's run stands; other steps look at other things."""
 
 

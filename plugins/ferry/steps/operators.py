@@ -20,6 +20,7 @@ from ferry.core.model import Attempt
 from ferry.steps.extra_links import LedgerLink, VendorLink
 
 if TYPE_CHECKING:
+    from ferry.ledger.admission import Admission
     from ferry.steps.hook import VendorHook
     from ferry.steps.work import Work
 
@@ -96,17 +97,21 @@ class AdmitBatchOperator(VendorOperator, SkipMixin):
 
     def execute(self, context: Context) -> str | None:
         """Read the batch, ask the ledger, and say what was decided."""
-        from ferry.steps.admitting import admit
-
         force = str(self.force_new_attempt).strip().lower() in {"true", "1", "yes"}
         with plainly(self.log):
-            admission = admit(self.hook_class(), self.batch_id, context, force=force)
+            admission = self.admission(context, force=force)
         if admission.may_work:
             self.log.info("%s: %s", admission.attempt, admission.reason)
             return admission.attempt.key
         self.log.warning("Nothing is sent: %s. The rest of this DAG run is skipped.", admission.reason)
         self.skip_the_rest()
         return None
+
+    def admission(self, context: Context, *, force: bool) -> Admission:
+        """What the ledger decides."""
+        from ferry.steps.admitting import admit
+
+        return admit(self.hook_class(), self.batch_id, context, force=force)
 
     def skip_the_rest(self) -> None:
         """Skip every later task, whatever its trigger rule: there is nothing to settle either."""

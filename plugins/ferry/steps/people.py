@@ -58,6 +58,8 @@ class ApproveOperator(AskPersonOperator):
     """
 
     step = "approve"
+    after_no: ClassVar[str] = "Nothing more is sent for this attempt; trigger the batch again for a new one."
+    """What a no means, for whoever reads the red task."""
 
     def __init__(self, *, subject: str = "May batch {{ params.batch_id }} go on?", **kwargs: Any) -> None:
         # Airflow hands the DAG's parameters over as well; only those whose source is the task are asked of the person.
@@ -102,7 +104,7 @@ class ApproveOperator(AskPersonOperator):
         self.log.info("%s", note)
         if state is RunState.SUCCEEDED:
             return APPROVE
-        raise AirflowFailException(f"{note} Nothing more is sent for this attempt; trigger the batch again for a new one.")
+        raise AirflowFailException(f"{note} {self.after_no}")
 
 
 class ConfirmStartOperator(AskPersonOperator):
@@ -153,7 +155,8 @@ class ConfirmStartOperator(AskPersonOperator):
         work = self.work(context)
         if event["proved"]:
             note = f"The answer to the start was lost; the run's word '{event['word']}' proves that it was started."
-            work.record(Kind.ADOPTED, step=START, ref=work.standing.ref, word=event["word"], state=RunState.QUEUED, note=note)
+            ref = event.get("ref") or work.standing.ref  # the answer that was lost may have been the first to name the run
+            work.record(Kind.ADOPTED, step=START, ref=ref, word=event["word"], state=RunState.QUEUED, note=note)
             self.log.info("%s", note)
             return None
         return self.ask(context, work, "Asked a person whether the run was started.")

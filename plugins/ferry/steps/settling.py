@@ -10,7 +10,8 @@ from ferry.core.model import Counts, RunState
 from ferry.ledger.entries import ADMIT, START, AttemptStanding, Verdict, part_of
 from ferry.steps.work import Work
 
-CHECKS = ("check_batch", "check_templates")
+CHECK = "check_"
+"""How the steps begin that may end an attempt before anything is started, by saying that it did not pass."""
 PEOPLE = ("confirm_start", "approve")
 """Steps at which a person may end an attempt; an approval only before anything was started."""
 ENDED_CLEAN = frozenset({RunState.FAILED_CLEAN, RunState.CANCELLED})
@@ -34,8 +35,8 @@ def settle(work: Work) -> dict[str, Any]:
 def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     """Verdict, counts and the sentence for people. What is not known stays open; it is never rounded to refused."""
     results = standing.results
-    for step in CHECKS:
-        if (check := results.get((step, ""))) and check.data.get("passed") is False:
+    for (step, key), check in results.items():
+        if step.startswith(CHECK) and not key and check.data.get("passed") is False:
             return Verdict.REFUSED, Counts(), f"{check.note} Correct the files and trigger again."
     for step in PEOPLE if not standing.started else PEOPLE[:1]:
         if (said := results.get((step, ""))) and said.state is RunState.CANCELLED:
@@ -49,6 +50,8 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     fetched = results.get(("fetch_errors", ""))
     if fetched and standing.run_state in ENDED_CLEAN:
         return Verdict.REFUSED, Counts.from_json(fetched.counts), fetched.note
+    if fetched and standing.run_state is RunState.FAILED_DIRTY:  # something may be there: a person decides before more is sent
+        return Verdict.UNBALANCED, Counts.from_json(fetched.counts), fetched.note
     return Verdict.UNKNOWN, Counts(), _unfinished(standing)
 
 

@@ -165,7 +165,7 @@ class VendorProofTrigger(VendorRunTrigger):
 
     def found(self, seen: Run) -> TriggerEvent:
         """Proof: the run was started, and this is its word."""
-        return TriggerEvent({"proved": True, "word": seen.word})
+        return TriggerEvent({"proved": True, "word": seen.word, "ref": seen.ref})
 
     def gave_up(self) -> TriggerEvent:
         """No proof either way; the log says what was seen."""

@@ -161,6 +161,19 @@ class Work:
             raise
         return self.record_run(Kind.RESULT, run, key=key)
 
+    def may_send(self, part: str = "") -> bool:
+        """Whether `once` would send: nothing was meant yet, or all that was came to a certain no."""
+        return (self.step, self._free_key(part)) not in self.standing.intents
+
+    def last_intent(self, part: str = "") -> Entry:
+        """The newest intent of this step; its hash is a mark by which what was sent can be found again at the vendor."""
+        return self.standing.intents[self.step, self._last_key(part)]
+
+    def adopt(self, run: Run, note: str, part: str = "") -> Entry:
+        """What a lost call was found to have done becomes this step's result."""
+        facts: dict[str, Any] = {"word": run.word, "state": run.state, "counts": run.counters, "note": note}
+        return self.record(Kind.ADOPTED, key=self._last_key(part), ref=run.ref, **facts)
+
     def forget(self, note: str) -> None:
         """Declare an intent without a result harmless, so that it may be repeated; only where the vendor's contract says so."""
         standing = self.standing

@@ -1,0 +1,51 @@
+"""
+# MicroStrategy: undo a batch's last import
+
+Takes back what `migrate_microstrategy` imported with a batch, by the undo package that the import left behind: the objects are
+then on the target as they were before, whatever was done to them since.
+
+Trigger it with the batch's name. A person is asked first (*Required Actions*), unless the manifest says `approval: auto`. The
+undo is sent **once**; it has a page of its own in the ledger, `<batch>.undo`, and the attempt that it takes back is marked as
+undone. The same input is not sent again after that, unless somebody forces a new attempt.
+
+Without an undo package nothing can be taken back: a `keep_both` rule, `keep_undo: false` or a clean-up leave none [D].
+
+## When it is red
+
+* **admit_batch**: Ferry has imported nothing with that batch, or it was taken back already. Nothing was sent.
+* **find_run**: the target keeps no undo package for the import. Correct it by another migration.
+* **approve**: a person said no. Nothing was undone.
+* **undo_run**, **await_undo** with the target away: clear the task. The undo is not sent twice.
+* **settle_batch**: the undo failed, and what is on the target is unknown. Look there with the vendor's people; triggering again
+  asks for another undo.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import TriggerRule, dag
+
+from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.vendors.microstrategy import operators as mstr
+
+
+@dag(
+    dag_display_name="MicroStrategy: undo a batch's import",
+    schedule=None,
+    doc_md=__doc__,
+    tags=tags("microstrategy"),
+    params=batch_params(),
+    default_args=DEFAULT_ARGS | {"pool": "microstrategy_api"},
+)
+def undo_microstrategy() -> None:
+    admit = mstr.MicroStrategyAdmitUndoOperator()
+    find = mstr.MicroStrategyFindImportOperator()
+    approve = mstr.MicroStrategyApproveUndoOperator()
+    undo = mstr.MicroStrategyUndoRunOperator()
+    undone = mstr.MicroStrategyAwaitUndoOperator(patience=timedelta(hours=24))
+    reconcile = mstr.MicroStrategyReconcileUndoOperator()
+    settle = mstr.MicroStrategySettleBatchOperator(trigger_rule=TriggerRule.ALL_DONE)
+
+    admit >> find >> approve >> undo >> undone >> reconcile >> settle
+
+
+undo_microstrategy()

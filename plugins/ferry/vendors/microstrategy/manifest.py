@@ -1,0 +1,234 @@
+"""What a MicroStrategy batch says about itself: packages to migrate, an edit of a migration, or its certification."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ferry.core.batch import BatchFile, Section, Strict
+from ferry.vendors.microstrategy import SOURCE
+from ferry.vendors.microstrategy.vocabulary import CERTIFICATIONS, GROUP, MERGE, MIGRATION, OBJECTS, PROJECT
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+_ID = re.compile(r"[0-9A-Fa-f]{32}")
+_RECORD_ID = re.compile(r"[0-9A-Za-z]{8,64}:[0-9A-Za-z]{8,64}")
+
+
+def _record_id(text: str) -> str:
+    if not _RECORD_ID.fullmatch(text):
+        raise ValueError("must be the vendor's compound id, two ids joined by a colon, as Workstation and the ledger show it")
+    return text
+
+
+def _package_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("must be the id of a package: 32 hex digits, the first half of its migration's id")
+    return text.upper()
+
+
+RecordId = Annotated[str, AfterValidator(_record_id)]
+
+
+class Rules(Strict):
+    """How a package meets what is there already. By default the target's access rights stay as they are."""
+
+    default_action: str
+    """For objects without an action of their own, and for dependents that they bring: never a guess of ours."""
+    update_schema: tuple[str, ...] = ()
+    acl_on_replacing_objects: str = "use_existing"
+    acl_on_new_objects: str = "inherit_acl_as_dest_folder"
+
+
+class ObjectSpec(Strict):
+    """One object of a package. `type` is a number or a name such as `attribute`; without `action` the default applies."""
+
+    id: str
+    type: str | int
+    action: str = ""
+    include_dependents: bool = False
+    name: str = ""
+
+
+class MergeRules(Strict):
+    """Rules of a project merge, which has no object list [D]: actions by folder, by type, by object."""
+
+    validate_dependencies: bool = False
+    folders: dict[str, str] = Field(default_factory=dict)
+    objects: dict[str, str] = Field(default_factory=dict)
+    types: tuple[dict[str, str | int], ...] = ()
+    translations: str = ""
+
+
+class PackageSpec(Strict):
+    """One package: objects of one project, or of the server; or the rules of a project merge."""
+
+    type: Literal["project", "configuration"] = "project"
+    project: str = ""
+    """Name or id on the source."""
+    target_project: str = ""
+    """Name or id on the target; the same as on the source if empty."""
+    rules: Rules
+    objects: BatchFile | tuple[ObjectSpec, ...] = ()
+    """The list itself, or a CSV file `id,type,action,include_dependents,name`."""
+    merge: MergeRules | None = None
+
+    @property
+    def purpose(self) -> str:
+        """What the vendor calls the package's purpose."""
+        return OBJECTS if self.merge is None else MERGE
+
+    @property
+    def label(self) -> str:
+        """What the package's objects are filed under: the project as the manifest calls it, or `configuration`."""
+        return self.project if self.type == PROJECT else self.type
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type == PROJECT and not self.project:
+            raise ValueError("a project package needs `project`, the project's name or id on the source")
+        if self.type != PROJECT and (self.project or self.target_project or self.merge):
+            raise ValueError("a configuration package is about the server: it has no project and no merge")
+        if self.merge is not None and self.objects:
+            raise ValueError("a project merge has rules and no objects")
+        return self
+
+
+class PackageFile(Strict):
+    """A package that comes as a file, made elsewhere."""
+
+    file: BatchFile
+    type: Literal["project", "configuration", "project_security"] = "project"
+    purpose: Literal["object_migration", "project_merge"] = "object_migration"
+    target_project: str = ""
+    objects: BatchFile | tuple[ObjectSpec, ...] = ()
+    """What the file is expected to hold, if that is known; without it only the file as a whole is accounted for."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.type == "configuration") == bool(self.target_project):
+            raise ValueError("a configuration package has no target_project; every other one needs it")
+        return self
+
+
+class Reuse(Strict):
+    """A package that exists at the source already, imported once more [C]."""
+
+    package: Annotated[str, AfterValidator(_package_id)]
+    target_project: str = ""
+    """Empty for a configuration package."""
+
+
+class Which(Strict):
+    """Which record is meant: a migration or a group by the vendor's id, or the one that a batch of Ferry's made."""
+
+    migration: RecordId | None = None
+    group: RecordId | None = None
+    batch: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(told is not None for told in (self.migration, self.group, self.batch)) != 1:
+            raise ValueError("name one of `migration`, `group` and `batch`")
+        return self
+
+
+class Certification(Which):
+    """What is to become of a package's certification, and where it is to be said as well."""
+
+    action: Literal["request", "revert", "approve", "reject", "decertify"]
+    replay_on: str = ""
+    """Connection of a target that has a copy: the change is replayed there with operator and date."""
+    auto_sync: bool = False
+    """Let the vendor carry operator and date over by itself."""
+
+    @property
+    def status(self) -> str:
+        """The vendor's word for it."""
+        return CERTIFICATIONS[self.action]
+
+
+class MicroStrategySection(Section):
+    """The `microstrategy:` section of a manifest."""
+
+    source: Annotated[
+        str, Field(default=SOURCE, min_length=1, description="Connection of the environment the packages come from")
+    ]
+    name: Annotated[Name | None, Field(default=None, description="Name shown at the vendor; Ferry adds batch and attempt")]
+    kind: Annotated[
+        Literal["migration", "group"] | None,
+        Field(default=None, description="Several packages make a group, one makes a migration; `group` makes a group of one"),
+    ]
+    packages: tuple[PackageSpec, ...] = ()
+    package_file: PackageFile | None = None
+    reuse: Reuse | None = None
+    edit: Which | None = None
+    certification: Certification | None = None
+    transport: Annotated[
+        Literal["storage", "file"],
+        Field(default="storage", description="`file` carries the package as a file, where the Libraries share no storage [D]"),
+    ]
+    approval: Annotated[
+        Literal["ask", "auto"],
+        Field(default="ask", description="`ask` waits for a person before the import, and before an undo; `auto` does not"),
+    ]
+    validation: Annotated[bool, Field(default=False, description="Have the target try the package before anyone is asked [D]")]
+    keep_undo: Annotated[bool, Field(default=True, description="Have the import leave an undo package behind [D]")]
+    on_import_failed: Annotated[
+        Literal["settle", "undo"],
+        Field(default="settle", description="`undo` takes a failed import back where it left an undo package"),
+    ]
+    certify: Annotated[bool, Field(default=False, description="Certify the package once it is approved, and on the target too")]
+    clean_up: Annotated[
+        bool, Field(default=False, description="Delete the migration on both sides once it balances; its undo goes with it")
+    ]
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        wholes = {"packages": self.packages, "package_file": self.package_file, "reuse": self.reuse}
+        named = [name for name, told in wholes.items() if told]
+        if self.certification is not None:
+            if named or self.edit is not None:
+                raise ValueError("a certification stands alone: no packages, package_file, reuse or edit beside it")
+        elif self.edit is not None:
+            if set(named) - {"packages"} or not (named or self.name):
+                raise ValueError("an edit changes `name`, `packages` or both, and nothing else")
+        elif len(named) != 1:
+            raise ValueError("name one of `packages`, `package_file`, `reuse`, `edit` and `certification`")
+        self._consistent(bool(self.package_file or self.transport == "file"))
+        return self
+
+    def _consistent(self, by_file: bool) -> None:  # noqa: FBT001 (one fact, told once)
+        if self.record_kind == GROUP and by_file:
+            raise ValueError("a group cannot travel as a file: the vendor uploads single packages only")
+        if self.kind == MIGRATION and len(self.packages) > 1:
+            raise ValueError("a migration has one package; several make a group")
+        if self.validation and (by_file or self.record_kind == GROUP):
+            raise ValueError("validation is for single packages that do not travel as a file [D]")
+        if self.on_import_failed == "undo" and not self.keep_undo:
+            raise ValueError("on_import_failed: undo needs keep_undo: true")
+
+    @property
+    def record_kind(self) -> str:
+        """Whether the vendor is to keep a migration or a group."""
+        return self.kind or (GROUP if len(self.packages) > 1 else MIGRATION)
+
+    @property
+    def travels_as_file(self) -> bool:
+        """Whether the target gets the package through its file store."""
+        return self.package_file is not None or self.transport == "file"
+
+    def extra_files(self) -> list[str]:
+        """Object lists and the package file belong to the input: changing one makes a new attempt."""
+        lists = [package.objects for package in self.packages]
+        told: list[Any] = [*lists, *([self.package_file.objects, self.package_file.file] if self.package_file else [])]
+        return [name for name in told if isinstance(name, str)]
+
+    def connections(self) -> dict[str, str]:
+        """The other ends the batch works with, by role."""
+        if self.certification is not None:
+            return {"target": self.certification.replay_on} if self.certification.replay_on else {}
+        if self.edit is not None or self.package_file is not None:
+            return {}
+        return {"source": self.source}

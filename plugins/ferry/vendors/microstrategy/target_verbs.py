@@ -1,0 +1,157 @@
+"""The verbs of the target: importing, undoing, and packages that come as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ferry.core.api import How, json_of
+from ferry.core.errors import AnswerLost, NotFound, VendorNonsense
+from ferry.core.exchange import Exchange
+from ferry.core.model import Run, RunState
+from ferry.core.wire import httpx
+from ferry.vendors.microstrategy.library import ASYNC, PAUSES, SessionEnded, object_in, project_header
+from ferry.vendors.microstrategy.shapes import Json, Ref, part, request_word, seen_import, seen_undo
+from ferry.vendors.microstrategy.source_verbs import LISTS, SourceVerbs
+from ferry.vendors.microstrategy.vocabulary import GROUP, UPLOADED
+
+FILES = "/api/mstrServices/library/storage/sharedFileStore/files"
+
+
+class TargetVerbs(SourceVerbs):
+    """What is done where packages are applied."""
+
+    # Importing what the source made ----------------------------------------------------------------------------------
+
+    def import_run(self, run: Run, body: Json, project_id: str = "", *, keep_undo: bool = True) -> Exchange[Run]:
+        """Import once. A session that ends under the call proves nothing, so the record is read before it is sent again."""
+        try:
+            return (yield from self._import(run, body, project_id, keep_undo=keep_undo))
+        except SessionEnded:
+            seen = yield from self.look_started(run)
+            if seen.state is not RunState.QUEUED:
+                return seen
+            return (yield from self._import(run, body, project_id, keep_undo=keep_undo))
+
+    def _import(self, run: Run, body: Json, project_id: str, *, keep_undo: bool) -> Exchange[Run]:
+        what, ref = "import package", Ref.parse(run.ref)
+        headers = ASYNC | (project_header(project_id) if ref.kind != GROUP else {})
+        params = {"generateUndo": str(keep_undo).lower()}
+        answer = yield from self._call(what, "PUT", ref.path, repeatable=False, json=dict(body), params=params, headers=headers)
+        try:
+            brief = object_in(json_of(answer, what), what)
+        except VendorNonsense as odd:
+            raise AnswerLost(f"{odd.message} Whether the import began is looked up.") from None
+        return replace(seen_import(run, brief), state=RunState.QUEUED)
+
+    def look(self, run: Run) -> Exchange[Run]:
+        """The import as the target shows it: word, state, progress, and the vendor's reason if it failed."""
+        return seen_import(run, (yield from self.record(run, whole=False)))
+
+    def look_started(self, run: Run) -> Exchange[Run]:
+        """After a lost answer: QUEUED while the target keeps no record, or one that is pending; else the import as it stands."""
+        if Ref.parse(run.ref).kind == "file":
+            found = yield from self._of_file(run)
+            return found or replace(run, state=RunState.QUEUED)
+        try:
+            return (yield from self.look(run))
+        except NotFound:
+            return replace(run, state=RunState.QUEUED)
+
+    # Taking it back --------------------------------------------------------------------------------------------------
+
+    def request_undo(self, run: Run) -> Exchange[None]:
+        """Ask for the undo of an import; nothing happens before it is approved [D]. One that failed is asked for anew."""
+        failed = (yield from self.look_undo(run)).word == "undo_failed"
+        yield from self._ask_for(run, "undoRequestStatus", "requested", enough=() if failed else ("approved",))
+
+    def undo(self, run: Run, project_id: str = "") -> Exchange[Run]:
+        """Approve the undo, once, which begins it. The target project's header is a must here [D]."""
+        try:
+            yield from self._undo(run, project_id)
+        except SessionEnded:
+            if request_word((yield from self.record(run, whole=False)), "undoRequestStatus") != "approved":
+                yield from self._undo(run, project_id)
+        return replace(run, state=RunState.RUNNING, word="undoing")
+
+    def _undo(self, run: Run, project_id: str) -> Exchange[None]:
+        ref, change = Ref.parse(run.ref), {"undoRequestStatus": "approved"}
+        body, headers = (change, ASYNC) if ref.kind == GROUP else ({"importInfo": change}, ASYNC | project_header(project_id))
+        yield from self._call("approve undo", "PATCH", ref.path, repeatable=False, json=body, headers=headers)
+
+    def look_undo(self, run: Run) -> Exchange[Run]:
+        """The undo as the target shows it."""
+        return seen_undo(run, (yield from self.record(run, whole=False)))
+
+    def undo_again(self, run: Run) -> Exchange[Run | None]:
+        """After a lost approval: the undo if it was approved; None if a minute of looking shows that it was not."""
+        for pause in PAUSES:
+            record = yield from self.record(run, whole=False, after=pause)
+            if request_word(record, "undoRequestStatus") == "approved":
+                return seen_undo(run, record)
+        return None
+
+    # Dry run ---------------------------------------------------------------------------------------------------------
+
+    def validate(self, run: Run, body: Json, project_id: str = "") -> Exchange[None]:
+        """Have the target try the import without committing anything [D]; it needs not know the migration yet."""
+        path, headers = f"{Ref.parse(run.ref).path}/validation", ASYNC | project_header(project_id)
+        yield from self._call("validate package", "PUT", path, repeatable=True, json=dict(body), headers=headers)
+
+    # Packages that come as files -------------------------------------------------------------------------------------
+
+    def upload(self, source: Path, about: Json) -> Exchange[Run]:
+        """Put a package file into the target's file store, streamed; a file of that name that is there is filled again."""
+        known = yield from self._file(lambda row: row.get("name") == about["name"])
+        file_id = str(known["id"]) if known else (yield from self._register(about))
+        with source.open("rb") as body:
+
+            def build() -> httpx.Request:
+                url = f"{self.base_url}{FILES}/{quote(file_id, safe='')}/binary"
+                return httpx.Request("PUT", url, files={"file": (str(about["name"]), body, "application/octet-stream")})
+
+            yield from self._ask("upload package", build, How(), repeatable=True)
+        return Run(str(Ref("file", file_id)))
+
+    def _register(self, about: Json) -> Exchange[str]:
+        what = "register package file"
+        answer = yield from self._call(what, "POST", FILES, repeatable=True, json=dict(about))  # an unused one does no harm
+        found = object_in(json_of(answer, what), what)
+        if not found.get("id"):
+            raise VendorNonsense("MicroStrategy took a package file's name and gave no id; look at its shared file store.")
+        return str(found["id"])
+
+    def import_file(self, run: Run, import_info: Json, project_id: str = "") -> Exchange[Run]:
+        """Import an uploaded package, once: this call itself begins the import, already approved [D]."""
+        storage = {"sharedFileStore": {"files": {"id": Ref.parse(run.ref).id}}}
+        body = {"packageInfo": {"storage": storage, "purpose": UPLOADED}, "importInfo": dict(import_info)}
+        return (yield from self.create(body, "migration", project_id))
+
+    def _of_file(self, run: Run) -> Exchange[Run | None]:
+        """The import of an uploaded file, found by the file's name or the package id it was given; None if there is none."""
+        file_id = Ref.parse(run.ref).id
+        file = yield from self._file(lambda row: row.get("id") == file_id)
+        if file is None:
+            return None
+        names = {str(file.get("name")), str(part(file, "extraInfo").get("packageId") or file.get("name"))}
+        rows = yield from self._pages("list migrations", LISTS["migration"], {"packageInfo.purpose": UPLOADED})
+        for row in rows:
+            info: Mapping[str, Any] = part(row, "packageInfo")
+            if names & {str(info.get("name")), str(info.get("id"))}:
+                return seen_import(Run(str(row.get("id"))), row)
+        return None
+
+    def _file(self, wanted: Callable[[Json], bool]) -> Exchange[Json | None]:
+        rows = yield from self._pages("list files", FILES, {"type": "migrations.packages"})
+        return next((row for row in rows if wanted(row)), None)
+
+    def delete_file(self, run: Run) -> Exchange[None]:
+        """Remove an uploaded package from the file store; one that is gone is as good."""
+        try:
+            path = f"{FILES}/{quote(Ref.parse(run.ref).id, safe='')}"
+            yield from self._call("delete package file", "DELETE", path, repeatable=True)
+        except NotFound:
+            return
