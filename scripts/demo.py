@@ -19,6 +19,7 @@ from ferry.core.errors import FerryError
 from ferry.ledger.store import LedgerStore
 from scripts.environment import ROOT, USER
 from scripts.judgement import judge
+from scripts.people import People
 from scripts.processes import sweep
 from scripts.progress import Progress
 from scripts.rehearsal import DemoBatch, DemoError, copy_to, demo_batches
@@ -67,11 +68,18 @@ def play(console: Console, var: Path) -> int:
         ledger = LedgerStore(str(stack.ledger))
         ledger.migrate()
         with Progress(console, stack, ledger, batches) as progress:
+            people = People(console, stack, batches)
             dispatch(stack, batches)
-            stack.wait_for(lambda: progress.show() and all_ended(stack), "the batches to end", PATIENCE, every=1.0)
+            stack.wait_for(lambda: look(progress, people) and all_ended(stack), "the batches to end", PATIENCE, every=1.0)
         good = judge(progress, result)
     console.print(f"{time.monotonic() - begun:.0f} s from start to end; nothing is left running.")
     return 0 if good else 1
+
+
+def look(progress: Progress, people: People) -> bool:
+    """Show what is new and answer what is asked; true once no task is at work or about to be."""
+    people.answer()
+    return progress.show()
 
 
 def introduce(console: Console, stack: Stack, batches: list[DemoBatch]) -> None:

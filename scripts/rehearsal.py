@@ -43,6 +43,8 @@ class Expectation(Strict):
     about: str
     verdict: Verdict
     attempts: int = 1
+    answers: Mapping[str, str] = Field(default_factory=dict)
+    """What a person answers in the demo, by the task that asks."""
     holds: tuple[Holding, ...] = ()
     lacks: tuple[Holding, ...] = ()
 

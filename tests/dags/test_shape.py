@@ -37,6 +37,55 @@ EDGES = {
         triage_errors >> ingest_alternate_ids, settle_batch
         upload_batch >> start_run
     """,
+    "migrate_microstrategy": """
+        admit_batch >> check_batch
+        approve >> certify_package
+        approve_undo >> undo_run
+        await_prepared >> validate_package
+        await_run >> route_outcome
+        await_undo >> confirm_undo
+        await_validation >> check_package
+        certify_package >> lock_package
+        check_batch >> open_run
+        check_package >> approve
+        confirm_start >> await_run
+        confirm_undo >> settle_batch
+        fetch_errors >> approve_undo, settle_batch
+        lock_package >> upload_batch
+        open_run >> await_prepared
+        reconcile >> settle_batch
+        route_outcome >> fetch_errors, reconcile
+        settle_batch >> sync_certification
+        start_run >> confirm_start
+        sync_certification >> clean_up
+        undo_run >> await_undo
+        upload_batch >> start_run
+        validate_package >> await_validation
+    """,
+    "undo_microstrategy": """
+        admit_batch >> find_run
+        approve >> undo_run
+        await_undo >> reconcile
+        find_run >> approve
+        reconcile >> settle_batch
+        undo_run >> await_undo
+    """,
+    "edit_microstrategy": """
+        admit_batch >> find_run
+        await_prepared >> reconcile
+        check_batch >> edit_run
+        edit_run >> await_prepared
+        find_run >> check_batch
+        reconcile >> settle_batch
+    """,
+    "certify_microstrategy": """
+        admit_batch >> find_run
+        certify_package >> sync_certification
+        check_batch >> certify_package
+        find_run >> check_batch
+        reconcile >> settle_batch
+        sync_certification >> reconcile
+    """,
     "assign_fenergo_alternate_ids": """
         admit_batch >> ingest_alternate_ids
         await_ingestion >> reconcile

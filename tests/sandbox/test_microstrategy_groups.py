@@ -137,8 +137,9 @@ def test_a_look_always_shows_the_toc_of_members_and_the_tree_when_asked(both, co
         [CONFIGURATION, CONFIGURATION],
         [member("F" * 32)],
         [{"packageInfo": {"type": "project", "tocView": {"content": []}}}],
+        [{"packageInfo": {"type": "project", "purpose": "project_merge", "project": {"id": SALES}, "tocView": {"settings": {}}}}],
     ],
-    ids=["none", "same project", "configuration last", "two configurations", "no such project", "no project"],
+    ids=["none", "same project", "configuration last", "two configurations", "no such project", "no project", "a merge"],
 )
 def test_a_group_that_breaks_a_rule_is_a_400(both, members):
     assert refused(both.source.group(*members))[0] == 400

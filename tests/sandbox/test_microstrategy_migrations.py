@@ -212,6 +212,12 @@ def test_a_rejected_request_can_be_made_again(both):
     assert said == [200] * 4
 
 
+def test_a_rejected_request_is_pending_again_only_by_an_edit(both):
+    key = both.source.made()
+    said = [both.source.request(key, word).status_code for word in ("requested", "rejected", "pending")]
+    assert said == [200, 200, 400]
+
+
 def test_what_was_approved_stays_so(both):
     key = both.source.locked()
     assert refused(both.source.request(key, "pending"))[0] == 400

@@ -29,6 +29,9 @@ def ended(state):
 CHECKED_BAD = ("check_batch", {"data": {"passed": False}, "note": "2 errors."})
 CHECKED_GOOD = ("check_batch", {"data": {"passed": True}})
 TEMPLATES_BAD = ("check_templates", {"data": {"passed": False}, "note": "1 error."})
+PACKAGE_BAD = ("check_package", {"data": {"passed": False}, "note": "It lacks an object."})
+UNDONE = ("await_undo", {"state": RunState.CANCELLED, **ENDED})
+NOT_UNDONE = ("await_undo", {"state": RunState.FAILED_DIRTY, **ENDED})
 UNPREPARED = ("await_prepared", {"state": RunState.FAILED_CLEAN, "note": "No policy."})
 PREPARED = ("await_prepared", {"state": RunState.SUCCEEDED})
 NOT_STARTED = ("confirm_start", {"state": RunState.CANCELLED, "note": "Ann says so."})
@@ -44,6 +47,7 @@ TABLE = {
     "checks passed, then something broke": ([CHECKED_GOOD], Verdict.UNKNOWN),
     "the vendor could not prepare": ([CHECKED_GOOD, OPEN, UNPREPARED], Verdict.REFUSED),
     "prepared, then something broke": ([CHECKED_GOOD, OPEN, PREPARED], Verdict.UNKNOWN),
+    "a check of the vendor's own found faults": ([CHECKED_GOOD, OPEN, PREPARED, PACKAGE_BAD], Verdict.REFUSED),
     "templates do not fit": ([CHECKED_GOOD, OPEN, PREPARED, TEMPLATES_BAD], Verdict.REFUSED),
     "start refused for certain": ([OPEN, START, ("start_run", {"state": RunState.FAILED_CLEAN, "ref": "r-1"})], Verdict.UNKNOWN),
     "start's answer lost": ([OPEN, START_LOST], Verdict.UNKNOWN),
@@ -57,7 +61,10 @@ TABLE = {
     "refused, errors not fetched": ([OPEN, START, ended(RunState.FAILED_CLEAN)], Verdict.UNKNOWN),
     "refused, errors fetched": ([OPEN, START, ended(RunState.FAILED_CLEAN), FETCHED], Verdict.REFUSED),
     "cancelled, errors fetched": ([OPEN, START, ended(RunState.CANCELLED), FETCHED], Verdict.REFUSED),
-    "failed and perhaps half done": ([OPEN, START, ended(RunState.FAILED_DIRTY), FETCHED], Verdict.UNKNOWN),
+    "failed and perhaps half done": ([OPEN, START, ended(RunState.FAILED_DIRTY), FETCHED], Verdict.UNBALANCED),
+    "failed and taken back": ([OPEN, START, ended(RunState.FAILED_DIRTY), FETCHED, UNDONE], Verdict.REFUSED),
+    "failed and not taken back": ([OPEN, START, ended(RunState.FAILED_DIRTY), FETCHED, NOT_UNDONE], Verdict.UNBALANCED),
+    "half done, errors not fetched": ([OPEN, START, ended(RunState.FAILED_DIRTY)], Verdict.UNKNOWN),
     "errors fetched, end not known": ([OPEN, START, FETCHED], Verdict.UNKNOWN),
     "all accounted for": ([OPEN, START, ended(RunState.SUCCEEDED), BALANCED], Verdict.BALANCED),
     "all but what a person waived": (

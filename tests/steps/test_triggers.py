@@ -397,6 +397,7 @@ def test_anything_but_queued_is_proof(lost, six):
     assert proved(lost, six, word("queued", "Created"), word("running", "Processing"), patience=60.0) == {
         "proved": True,
         "word": "Processing",
+        "ref": "r-1",
     }
     assert lost.standing.entries[-1].kind is Kind.LOOK
 

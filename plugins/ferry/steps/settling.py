@@ -14,7 +14,12 @@ CHECK = "check_"
 """How the steps begin that may end an attempt before anything is started, by saying that it did not pass."""
 PEOPLE = ("confirm_start", "approve")
 """Steps at which a person may end an attempt; an approval only before anything was started."""
-ENDED_CLEAN = frozenset({RunState.FAILED_CLEAN, RunState.CANCELLED})
+FAILED = {
+    RunState.FAILED_CLEAN: Verdict.REFUSED,
+    RunState.CANCELLED: Verdict.REFUSED,
+    RunState.FAILED_DIRTY: Verdict.UNBALANCED,  # something may be there: it stays open until a person has decided
+}
+"""What a run that failed comes to, once its errors are fetched."""
 
 
 def settle(work: Work) -> dict[str, Any]:
@@ -48,22 +53,20 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     if not standing.started:
         return _before_start(standing)
     fetched = results.get(("fetch_errors", ""))
-    if fetched and standing.run_state in ENDED_CLEAN:
-        return Verdict.REFUSED, Counts.from_json(fetched.counts), fetched.note
-    if fetched and standing.run_state is RunState.FAILED_DIRTY:  # something may be there: a person decides before more is sent
-        return Verdict.UNBALANCED, Counts.from_json(fetched.counts), fetched.note
-    return Verdict.UNKNOWN, Counts(), _unfinished(standing)
+    verdict = FAILED.get(standing.run_state) if fetched and standing.run_state else None
+    return (verdict, Counts.from_json(fetched.counts), fetched.note) if fetched and verdict else _unfinished(standing)
 
 
-def _unfinished(standing: AttemptStanding) -> str:
+def _unfinished(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     seen, state = standing.seen, standing.run_state
     if seen and (seen.step, part_of(seen.key), seen.state) == (START, "", RunState.FAILED_CLEAN):
-        return f"The vendor did not start run {standing.ref}: {seen.note} Then clear start_run."
+        return Verdict.UNKNOWN, Counts(), f"The vendor did not start run {standing.ref}: {seen.note} Then clear start_run."
     ended = f"ended {state} ('{standing.word}')" if state and state.is_final else "is not known to have ended"
-    return (
+    why = (
         f"The vendor's run {standing.ref} {ended}, and not every step after it was done. Look at the first red task, "
         "correct what it names and clear it: the attempt goes on where it stopped and nothing is started twice."
     )
+    return Verdict.UNKNOWN, Counts(), why
 
 
 def _before_start(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:

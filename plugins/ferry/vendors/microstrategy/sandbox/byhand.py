@@ -15,10 +15,10 @@ from ferry.vendors.microstrategy.sandbox.importing import Import
 from ferry.vendors.microstrategy.sandbox.making import created, replica
 from ferry.vendors.microstrategy.sandbox.people import ADMINISTRATOR, Project
 from ferry.vendors.microstrategy.sandbox.record import Group, Migration
-from ferry.vendors.microstrategy.sandbox.requesting import STEPS, lock
+from ferry.vendors.microstrategy.sandbox.requesting import STEPS, certify_by_hand, lock
 from sandbox.control import BadControlError
 
-FIELDS = frozenset({"environment", "kind", "id", "name", "created", "importRequestStatus", "body", "imported_on"})
+FIELDS = frozenset({"environment", "kind", "id", "name", "created", "importRequestStatus", "body", "imported_on", "certified"})
 RECORD_ID = re.compile(r"[0-9A-F]{32}:[0-9A-F]{32}")
 
 Homes = Mapping[str, Environment]
@@ -33,7 +33,7 @@ def make_by_hand(homes: Homes, wanted: Mapping[str, Any]) -> str:
     if key and (not isinstance(key, str) or not RECORD_ID.fullmatch(key) or key in home.migrations or key in home.groups):
         raise BadControlError("id takes two times 32 upper-case hex digits with a colon between, not used yet.")
     request = wanted.get("importRequestStatus", "pending")
-    if request not in STEPS or not isinstance(wanted.get("created", True), bool):
+    if not isinstance(request, str) or request not in STEPS or not isinstance(wanted.get("created", True), bool):
         raise BadControlError(f"importRequestStatus is one of {', '.join(STEPS)}; created is true or false.")
     body = copy.deepcopy(body)
     record = _group(home, body, wanted, key) if kind == "group" else _migration(home, body, wanted, key)
@@ -41,6 +41,8 @@ def make_by_hand(homes: Homes, wanted: Mapping[str, Any]) -> str:
     _keep(home, record)
     if wanted.get("imported_on") and wanted.get("created", True):
         _import_by_hand(home, homes, wanted["imported_on"], record)
+    if wanted.get("certified"):  # after the copy was made, so that the other side does not know of it
+        certify_by_hand(home, ADMINISTRATOR, record)
     return record.id
 
 
@@ -114,7 +116,7 @@ def _migration(home: Environment, body: Json, wanted: Mapping[str, Any], key: st
 def _project(home: Environment, body: Json) -> Project | None:
     if body["packageInfo"].get("type") == "configuration":
         return None
-    named = optional_part(body["packageInfo"], "project") or optional_part(body["importInfo"], "project")
+    named = optional_part(body["packageInfo"], "project") or optional_part(optional_part(body, "importInfo"), "project")
     project = home.project_named(str(named.get("id") or named.get("name")))
     if project is None:
         raise BadControlError("Say which project in body.packageInfo.project: its id or its name.")
@@ -127,6 +129,6 @@ def _group(home: Environment, body: Json, wanted: Mapping[str, Any], key: str) -
 
 
 def _home(homes: Homes, name: Any) -> Environment:
-    if name not in homes:
+    if not isinstance(name, str) or name not in homes:
         raise BadControlError(f"environment and imported_on are one of {', '.join(homes)}.")
     return homes[name]

@@ -51,6 +51,17 @@ class Documents:
             shown["validation"] = record.validation | {"progress": self._number(record.validation["progress"])}
         return shown
 
+    def certification(self, record: Migration | Group) -> dict[str, str]:
+        """Who certified a record, as texts."""
+        told = (record.package.certification if isinstance(record, Migration) else record.certification) or {}
+        who = told.get("operator", {}).get("name", "")
+        return {
+            "id": record.id,
+            "status": told.get("status", "uncertified"),
+            "operator": who,
+            "at": told.get("lastUpdatedDate", ""),
+        }
+
     def brief_group(self, group: Group) -> Json:
         """The answer of POST, PATCH and PUT, members in the order in which they are handled [D]."""
         return {
@@ -137,3 +148,15 @@ class Documents:
 
     def _number(self, value: Any) -> int | float:
         return int(value) if self._home.switches.text("progress") == "int" else float(value)
+
+
+def as_held(item: Json) -> dict[str, str]:
+    """An object as the target holds it; texts throughout, so that it can be compared with a table."""
+    return {
+        "id": item["id"],
+        "type": str(item["type"]),
+        "action": item["action"],
+        "include_dependents": str(bool(item.get("includeDependents"))).lower(),
+        "name": str(item.get("name") or ""),
+        "explicit": str(bool(item.get("explicitIncluded", True))).lower(),
+    }

@@ -10,7 +10,7 @@ from typing import Any
 
 from ferry.vendors.microstrategy.sandbox.agenda import Agenda
 from ferry.vendors.microstrategy.sandbox.asking import Json
-from ferry.vendors.microstrategy.sandbox.documents import Documents
+from ferry.vendors.microstrategy.sandbox.documents import Documents, as_held
 from ferry.vendors.microstrategy.sandbox.people import PROJECTS, Project, User
 from ferry.vendors.microstrategy.sandbox.record import Group, Migration
 from ferry.vendors.microstrategy.sandbox.storage import Storage
@@ -108,6 +108,7 @@ class Environment:
 
     def to_json(self) -> dict[str, Any]:
         """Everything for the control endpoint."""
+        records: list[Migration | Group] = [*self.migrations.values(), *self.groups.values()]
         return {
             "migrations": [self.documents.full(record, "all") for record in self.migrations.values()],
             "groups": [self.documents.full_group(group, "all") for group in self.groups.values()],
@@ -115,7 +116,16 @@ class Environment:
             "sessions": self.live_sessions(),
             "logins": self.logins,
             "objects": {name: [held[key] for key in sorted(held)] for name, held in self.objects.items()},
+            "contents": {name: list(rows) for name, rows in self._contents()},
+            "certifications": [self.documents.certification(record) for record in records],
         }
+
+    def _contents(self) -> Iterator[tuple[str, Iterator[Held]]]:
+        """What every package holds, by its name, in the words of `objects`."""
+        for record in self.migrations.values():
+            yield record.package.name, map(as_held, record.toc().get("content", []))
+        for group in self.groups.values():
+            yield group.name, (as_held(item) for member in group.members for item in member.toc().get("content", []))
 
 
 def new_id() -> str:

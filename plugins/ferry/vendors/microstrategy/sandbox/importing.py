@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from ferry.vendors.microstrategy.sandbox.asking import Json, has_keep_both
 from ferry.vendors.microstrategy.sandbox.chain import Chain, strikes
-from ferry.vendors.microstrategy.sandbox.environment import Environment, Held
+from ferry.vendors.microstrategy.sandbox.documents import as_held
+from ferry.vendors.microstrategy.sandbox.environment import Environment
 from ferry.vendors.microstrategy.sandbox.people import User
 from ferry.vendors.microstrategy.sandbox.record import Migration
 
@@ -109,18 +110,6 @@ def restore(home: Environment, member: Migration, *, half: bool = False) -> None
             held.pop(key, None)
         else:
             held[key] = old
-
-
-def as_held(item: Json) -> Held:
-    """An object as the target holds it; texts throughout, so that it can be compared with a table."""
-    return {
-        "id": item["id"],
-        "type": str(item["type"]),
-        "action": item["action"],
-        "include_dependents": str(bool(item.get("includeDependents"))).lower(),
-        "name": str(item.get("name") or ""),
-        "explicit": str(bool(item.get("explicitIncluded", True))).lower(),
-    }
 
 
 def touched(members: Sequence[Migration]) -> Iterator[Migration]:
