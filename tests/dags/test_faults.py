@@ -5,25 +5,14 @@ with a sentence that helps, and goes on when the fault is gone and the red task 
 """
 
 import re
-from dataclasses import dataclass
 
 import pytest
+from weather import ACTIONS, Call, cases, first_red
 
 from ferry.ledger.entries import Verdict
 
 ONE = "????????-????-????-????-????????????"  # a migration's id, and nothing after it
 SIGNED = "*/s3/*"
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call, the journey that makes it, and the task that does: the fault waits for that task."""
-
-    journey: str
-    task: str
-    method: str
-    path: str
-    skip: int = 0
 
 
 CALLS = {
@@ -48,20 +37,6 @@ CALLS = {
     "ids_execute": Call("assign", "ingest_alternate_ids", "POST", "*/execution"),
     "ids_look": Call("assign", "await_ingestion", "GET", "*/execution"),
     "ids_errors": Call("assign", "reconcile", "GET", "*/execution-error-detail-file"),
-}
-
-ACTIONS = {
-    "before": {"action": "drop_before"},
-    "after": {"action": "drop_after"},
-    "429": {"action": "status", "status": 429},
-    "429+": {"action": "status", "status": 429, "headers": {"Retry-After": "7"}},
-    "500": {"action": "status", "status": 500},
-    "503": {"action": "status", "status": 503},
-    "401": {"action": "status", "status": 401},
-    "403": {"action": "status", "status": 403},
-    "delay": {"action": "delay", "seconds": 0.6},  # beyond the read timeout
-    "cut": {"action": "truncate", "bytes": 3},
-    "garbage": {"action": "garbage"},
 }
 
 # One word for each end. `ok`: the batch balances, or is refused as the script has it. `asks`: a person is asked about the start.
@@ -130,15 +105,6 @@ ids_errors      away     away  who     odd
 """
 
 
-def cases(table):
-    head, *rows = [line.split() for line in table.strip().splitlines()]
-    return [
-        pytest.param(row[0], action, end, id=f"{row[0]}-{action}")
-        for row in rows
-        for action, end in zip(head, row[1:], strict=True)
-    ]
-
-
 def prepare(house, journey):
     """The batch `b` of a journey; returns the DAG that moves it."""
     if journey == "migrate":
@@ -198,7 +164,3 @@ def ends_as(house, run, name, end):
         assert run.state == "failed", run
         assert red == ("await_ingestion" if end == "unheard" else CALLS[name].task), run
         assert re.search(SAYS[end], run.errors[red][-1]), run.errors[red][-1]
-
-
-def first_red(run):
-    return next(task for task, state in run.states.items() if state == "failed")

@@ -127,10 +127,12 @@ def _settings(spec: PackageSpec) -> dict[str, Any]:
     rules = spec.rules
     told: dict[str, Any] = {
         "updateSchema": list(rules.update_schema) if spec.type == PROJECT else [],
-        "aclOnReplacingObjects": rules.acl_on_replacing_objects,
-        "aclOnNewObjects": [rules.acl_on_new_objects],
         "defaultAction": rules.default_action,
     }
+    if rules.acl_on_replacing_objects:  # an emptied setting is left to the vendor
+        told["aclOnReplacingObjects"] = rules.acl_on_replacing_objects
+    if rules.acl_on_new_objects:
+        told["aclOnNewObjects"] = [rules.acl_on_new_objects]
     return told
 
 
@@ -148,4 +150,4 @@ def _merge(spec: PackageSpec) -> dict[str, Any]:
 
 
 def _by_id(rules: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"id": key, "action": action} for key, action in rules.items()]
+    return [{"id": key.strip().upper(), "action": action} for key, action in rules.items()]

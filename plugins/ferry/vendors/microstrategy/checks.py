@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ferry.core.batch import MANIFEST, Batch
 from ferry.core.findings import Level
 from ferry.vendors.microstrategy.bodies import Member, Project
-from ferry.vendors.microstrategy.content import Code, Findings, ObjectCheck, check_rules, keeps_both
+from ferry.vendors.microstrategy.content import Code, Findings, ObjectCheck, check_rules, is_id, keeps_both
 from ferry.vendors.microstrategy.manifest import MicroStrategySection, PackageSpec
 from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, GROUP, MERGE_ACTIONS, PROJECT
 
@@ -33,9 +33,11 @@ def check_members(batch: Batch, into: Findings) -> list[Member]:
 
 def _member(batch: Batch, package: PackageSpec, into: Findings) -> Member:
     check_rules(package, into)
+    before = into.count(Level.ERROR)
     objects = ObjectCheck(package, package.label, into).run(batch)
-    if package.merge is None and not package.objects:
-        into.add(Level.ERROR, Code.NO_OBJECTS, "The package has no objects.", file=MANIFEST, table=package.label)
+    if package.merge is None and not objects and into.count(Level.ERROR) == before:
+        where = package.objects if isinstance(package.objects, str) else MANIFEST
+        into.add(Level.ERROR, Code.NO_OBJECTS, "The package has no objects.", file=where, table=package.label)
     _check_merge(package, into)
     into.records[package.label] = len(objects) if package.merge is None else 1
     return Member(package, objects)
@@ -49,6 +51,9 @@ def _check_merge(package: PackageSpec, into: Findings) -> None:
     for action in sorted(set(told) - set(MERGE_ACTIONS)):
         message = f"merge: {action!r} is no action of a project merge. There are {', '.join(MERGE_ACTIONS)}."
         into.add(Level.ERROR, Code.BAD_ACTION, message, file=MANIFEST, table=package.label, column="merge")
+    for key in [key for key in (*merge.folders, *merge.objects) if not is_id(key)]:
+        message = f"merge: {key!r} is no id of a folder or an object, which has 32 hex digits; its rule would concern nothing."
+        into.add(Level.ERROR, Code.BAD_ID, message, file=MANIFEST, table=package.label, column="merge")
 
 
 def _check_group(packages: Sequence[PackageSpec], into: Findings) -> None:
@@ -87,7 +92,8 @@ def place(members: Sequence[Member], source: Projects, target: Projects, into: F
             placed.append(member)
             continue
         mine = project_named(member.spec.project, source, "source", into)
-        wanted = member.spec.target_project or (mine.id if mine and mine.id in target.values() else member.spec.project)
+        same = (mine.id if mine.id in target.values() else mine.name) if mine else member.spec.project
+        wanted = member.spec.target_project or same
         theirs = project_named(wanted, target, "target", into)
         placed.append(Member(member.spec, member.objects, mine, theirs))
     twice = Counter(one.source.id for one in placed if one.source)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ferry.core import findings
 from ferry.core.batch import MANIFEST, Batch
-from ferry.core.csvfile import BrokenCsv, CsvFile, open_csv
+from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, open_csv
 from ferry.core.findings import Level, Place
 from ferry.vendors.microstrategy.manifest import ObjectSpec, PackageFile, PackageSpec
 from ferry.vendors.microstrategy.vocabulary import (
@@ -38,6 +38,7 @@ class Code(StrEnum):
     NO_OBJECTS = "NO_OBJECTS"
     BAD_FILE = "BAD_FILE"
     BAD_COLUMN = "BAD_COLUMN"
+    RAGGED = "RAGGED"
     BAD_ID = "BAD_ID"
     BAD_TYPE = "BAD_TYPE"
     UNLISTED_TYPE = "UNLISTED_TYPE"
@@ -99,19 +100,19 @@ class ObjectCheck:
                 return []
 
     def _rows(self, file: CsvFile, name: str) -> Iterator[MetadataObject]:
-        if missing := [column for column in COLUMNS[:2] if column not in file.header]:
-            message = f"The list lacks the column {' and '.join(missing)}; it has {', '.join(file.header) or 'none'}."
-            self._into.add(Level.ERROR, Code.BAD_COLUMN, message, file=name, table=self._table)
+        if fault := _fault_of_header(file):
+            self._into.add(Level.ERROR, *fault, file=name, table=self._table)
             return
-        if unknown := [column for column in file.header if column not in COLUMNS]:
-            message = f"No such column is known: {', '.join(unknown)}. A list has {', '.join(COLUMNS)}."
-            self._into.add(Level.ERROR, Code.BAD_COLUMN, message, file=name, table=self._table)
         for row in file:
             if not row.cells:
                 continue
-            told = dict(zip(file.header, row.cells, strict=False))
-            place = Place(name, self._table, row.number, row.line, "")
-            if found := self._object(self._spec(told, place), place):
+            place, wide = Place(name, self._table, row.number, row.line, ""), len(file.header)
+            if NOT_DECODED.search(row.raw):
+                self._into.at(place, Level.ERROR, Code.BAD_FILE, "This row is not UTF-8. Save the list as UTF-8.")
+            elif len(row.cells) != wide:  # a value with a comma and no quotes would shift or lose what follows
+                message = f"The row has {len(row.cells)} cells and the header {wide}. A value with a comma needs quotes."
+                self._into.at(place, Level.ERROR, Code.RAGGED, message)
+            elif found := self._object(self._spec(dict(zip(file.header, row.cells, strict=True)), place), place):
                 yield found
 
     def _spec(self, told: dict[str, str], place: Place) -> ObjectSpec:
@@ -136,7 +137,7 @@ class ObjectCheck:
         return MetadataObject(key, number or 0, action, spec.include_dependents, spec.name.strip()) if good else None
 
     def _check_id(self, key: str, place: Place) -> bool:
-        if not _ID.fullmatch(key):
+        if not is_id(key):
             self._fault(place, "id", key, Code.BAD_ID, "An object's id has 32 hex digits.")
             return False
         first = self._seen.setdefault(key, place.row)
@@ -153,7 +154,7 @@ class ObjectCheck:
             return True
         other = next((name for name, types in TYPES.items() if name != kind and number in types), "")
         if other:  # [D] each kind of package takes only objects of its own level
-            message = f"A {type_name(number)} belongs into a {other} package, not into a {kind} package."
+            message = f"An object of type {type_name(number)} belongs into a {other} package, not into a {kind} package."
             self._fault(place, "type", told, Code.BAD_TYPE, message)
             return False
         message = "The vendor's client knows no such type in packages [C]; if the vendor does, well."
@@ -165,6 +166,25 @@ class ObjectCheck:
 
     def _place(self, row: int) -> Place:
         return Place(MANIFEST, self._table, row, 0, "")
+
+
+def _fault_of_header(file: CsvFile) -> tuple[Code, str] | None:
+    """What makes a list unusable as a whole."""
+    header = file.header
+    if file.first is not None and NOT_DECODED.search(file.first.raw):
+        return Code.BAD_FILE, "The list is not UTF-8. Save it as UTF-8."
+    if missing := [column for column in COLUMNS[:2] if column not in header]:
+        return Code.BAD_COLUMN, f"The list lacks the column {' and '.join(missing)}; it has {', '.join(header) or 'none'}."
+    if unknown := [column for column in header if column not in COLUMNS]:
+        return Code.BAD_COLUMN, f"No such column is known: {', '.join(unknown)}. A list has {', '.join(COLUMNS)}."
+    if twice := sorted({column for column in header if header.count(column) > 1}):
+        return Code.BAD_COLUMN, f"A column stands in the header twice: {', '.join(twice)}."
+    return None
+
+
+def is_id(text: str) -> bool:
+    """Whether this is the id of an object, in upper or lower case."""
+    return _ID.fullmatch(text.strip().upper()) is not None
 
 
 def check_rules(package: PackageSpec, into: Findings) -> None:

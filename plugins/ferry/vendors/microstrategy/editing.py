@@ -19,7 +19,7 @@ from ferry.vendors.microstrategy.content import Findings
 from ferry.vendors.microstrategy.library import PAUSES
 from ferry.vendors.microstrategy.sent import join_content, keep, keep_whole
 from ferry.vendors.microstrategy.shapes import Json, Ref, members, package_word, part, project_of, request_word
-from ferry.vendors.microstrategy.vocabulary import EDITABLE, GROUP, OPEN_REQUESTS, UPLOADED
+from ferry.vendors.microstrategy.vocabulary import EDITABLE, FAILED, GROUP, OPEN_REQUESTS, UPLOADED
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
@@ -79,6 +79,7 @@ def check_edit(work: Work) -> dict[str, Any]:
 def broken_rule(record: Json) -> str:
     """The vendor's rule that forbids an edit, as a sentence; empty if it may be edited [D]."""
     request = request_word(record)
+    failed = any(package_word(member) in FAILED for member in members(record))
     for member in members(record):
         info, word = part(member, "packageInfo"), package_word(member)
         which = f"the package of {project_of(member)} is {word}" if "migrations" in record else f"its package is {word}"
@@ -86,7 +87,7 @@ def broken_rule(record: Json) -> str:
             return "it was uploaded as a file, and an uploaded migration cannot be edited."
         if info.get("replicated"):
             return "this is the target's copy; edits are for the source only."
-        if word not in EDITABLE:
+        if word not in EDITABLE and not (failed and word == "empty"):  # members behind a failed one stay empty [A]
             also = " A group with one member that cannot be edited cannot be edited at all." if "migrations" in record else ""
             return f"{which}, and only one that is created or create_failed can be edited.{also}"
     if request not in OPEN_REQUESTS:

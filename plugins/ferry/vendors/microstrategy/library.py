@@ -59,11 +59,10 @@ class Library(VendorApi):
     def explain(self, answer: httpx.Response) -> str:
         """The vendor's code, message and ticket from either shape of its errors, as one line."""
         told = error_in(answer)
-        code, message = code_of(answer), str(told.get("message") or "").strip()
+        code, message = code_of(answer), " ".join(str(told.get("message") or "").split())
         if message == _TOO_OLD:
             message += ", which is how a Library answers that is too old for this, or whose base URL is not this one"
-        if not message:
-            return answer.reason_phrase
+        message = message or answer.reason_phrase
         ticket = f" (ticket {told['ticketId']})" if told.get("ticketId") else ""
         return f"{code}: {message.rstrip('.')}{ticket}" if code else message + ticket
 
@@ -110,8 +109,27 @@ class Library(VendorApi):
             body = object_in(json_of(answer, what), what)
             rows = _rows(body.get("data"), what)
             found += rows
-            if not rows or len(found) >= int(body.get("total") or 0):
+            total = body.get("total")
+            if not rows or (len(found) >= total if isinstance(total, int) else len(rows) < PAGE):  # groups: a total is [A14]
                 return found
+
+
+def heard(answer: httpx.Response, what: str, *, lost: bool = False) -> None:
+    """Make sure that a Library answered, which says JSON or nothing. A proxy's page does not even prove that nothing was done."""
+    kind = answer.headers.get("content-type", "no content type")
+    if not answer.content or _is_json(answer):
+        return
+    said = f"{what.capitalize()} was answered by something that is not MicroStrategy ({kind}, {len(answer.content)} bytes)."
+    if lost:
+        raise AnswerLost(f"{said} Whether it took effect is looked up.")
+    raise VendorNonsense(f"{said} Look for a proxy in between; then clear the task.")
+
+
+def _is_json(answer: httpx.Response) -> bool:
+    try:
+        return isinstance(answer.json(), dict)
+    except ValueError:
+        return False
 
 
 def project_header(project_id: str) -> dict[str, str]:
@@ -126,6 +144,11 @@ def object_in(body: Any, what: str) -> dict[str, Any]:
             f"The answer to {what} is {type(body).__name__} where an object was due. Check the connection's base URL."
         )
     return body
+
+
+def is_gone(answer: httpx.Response) -> bool:
+    """Whether what was to be deleted is not there, which is as good [C]. A Library without such a call has deleted nothing."""
+    return answer.status_code == 404 and error_in(answer).get("message") != _TOO_OLD
 
 
 def error_in(answer: httpx.Response) -> Mapping[str, Any]:

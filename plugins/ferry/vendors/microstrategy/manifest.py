@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, model_validator
 
 from ferry.core.batch import BatchFile, Section, Strict
 from ferry.vendors.microstrategy import SOURCE
@@ -51,6 +51,17 @@ class ObjectSpec(Strict):
     name: str = ""
 
 
+_FILE, _LIST = TypeAdapter(BatchFile), TypeAdapter(tuple[ObjectSpec, ...])
+
+
+def _file_or_list(told: Any) -> str | tuple[ObjectSpec, ...]:
+    """One or the other, so that what is wrong is told of the one that was meant, and with its place in the list."""
+    return _FILE.validate_python(told) if isinstance(told, str) else _LIST.validate_python(told)
+
+
+Objects = Annotated[str | tuple[ObjectSpec, ...], PlainValidator(_file_or_list)]
+
+
 class MergeRules(Strict):
     """Rules of a project merge, which has no object list [D]: actions by folder, by type, by object."""
 
@@ -70,7 +81,7 @@ class PackageSpec(Strict):
     target_project: str = ""
     """Name or id on the target; the same as on the source if empty."""
     rules: Rules
-    objects: BatchFile | tuple[ObjectSpec, ...] = ()
+    objects: Objects = ()
     """The list itself, or a CSV file `id,type,action,include_dependents,name`."""
     merge: MergeRules | None = None
 
@@ -102,7 +113,7 @@ class PackageFile(Strict):
     type: Literal["project", "configuration", "project_security"] = "project"
     purpose: Literal["object_migration", "project_merge"] = "object_migration"
     target_project: str = ""
-    objects: BatchFile | tuple[ObjectSpec, ...] = ()
+    objects: Objects = ()
     """What the file is expected to hold, if that is known; without it only the file as a whole is accounted for."""
 
     @model_validator(mode="after")
@@ -147,6 +158,12 @@ class Certification(Which):
     def status(self) -> str:
         """The vendor's word for it."""
         return CERTIFICATIONS[self.action]
+
+    @model_validator(mode="after")
+    def _carried(self) -> Self:
+        if self.auto_sync and not self.replay_on:
+            raise ValueError("auto_sync is about the copy on a target: name its connection as replay_on")
+        return self
 
 
 class MicroStrategySection(Section):
@@ -202,6 +219,12 @@ class MicroStrategySection(Section):
     def _consistent(self, by_file: bool) -> None:  # noqa: FBT001 (one fact, told once)
         if self.record_kind == GROUP and by_file:
             raise ValueError("a group cannot travel as a file: the vendor uploads single packages only")
+        if self.reuse and by_file:
+            raise ValueError("a package that is used once more cannot travel as a file: name its file as package_file instead")
+        if self.reuse and self.record_kind == GROUP:
+            raise ValueError("a package that is used once more makes a migration, not a group")
+        if self.certify and self.package_file:
+            raise ValueError("certify is for packages that are made at the source: an uploaded one is locked from birth [D]")
         if self.kind == MIGRATION and len(self.packages) > 1:
             raise ValueError("a migration has one package; several make a group")
         if self.validation and (by_file or self.record_kind == GROUP):

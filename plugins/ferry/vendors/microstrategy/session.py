@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 
 from ferry.core.api import retry_after
 from ferry.core.errors import BadCredentials, VendorRefused, VendorUnavailable
+from ferry.core.redact import bare_url
 from ferry.core.wire import httpx
 from ferry.vendors.microstrategy.library import ENDED, code_of, error_in
 
 TOKEN = "X-MSTR-AuthToken"  # noqa: S105 (a header's name) [D: the header; that pages say "body" is a slip]
+
+
+def _without_headers(record: logging.LogRecord) -> bool:
+    """Drop what the transport says of an answer's headers at its most talkative: token and cookies stand in them."""
+    return "receive_response_headers.complete" not in record.getMessage()
+
+
+for _transport in ("httpcore.http11", "httpcore.http2"):
+    logging.getLogger(_transport).addFilter(_without_headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ class LibrarySession(httpx.Auth):
 
     def _take(self, answer: httpx.Response) -> None:
         host, status = answer.request.url.netloc.decode(), answer.status_code
-        if status == 401 and error_in(answer):
+        if status in {400, 401, 403} and code_of(answer):  # only a Library's own error proves that one answers
             reason = f"{code_of(answer)} {error_in(answer).get('message') or ''}".strip()
             raise BadCredentials(
                 f"MicroStrategy at {host} refused the login ({reason}). Check user, password and login mode of the connection.",
@@ -92,10 +103,12 @@ class LibrarySession(httpx.Auth):
             )
         token = answer.headers.get(TOKEN, "")
         if not answer.is_success or not token:
+            kind, leads = answer.headers.get("content-type", "no content type"), answer.headers.get("location", "")
+            away = f" to {bare_url(leads)}" if answer.is_redirect and leads else ""
             raise VendorRefused(
-                f"What answers at {host} is no MicroStrategy Library: it answered the login with HTTP {status} "
-                f"({answer.headers.get('content-type', 'no content type')}) and no {TOKEN} header. Nothing was sent. Check the "
-                "base URL of the connection: it usually ends with /MicroStrategyLibrary.",
+                f"What answers at {host} is no MicroStrategy Library: it answered the login with HTTP {status}{away} ({kind}) "
+                f"and no {TOKEN} header. Nothing else was sent. Check the base URL of the connection: it usually ends with "
+                "/MicroStrategyLibrary.",
                 status=status,
             )
         self._token, self._cookies = token, httpx.Cookies()
@@ -109,9 +122,9 @@ class LibrarySession(httpx.Auth):
 
     def _has_ended(self, answer: httpx.Response, used: str) -> bool:
         """Keep the cookies of an answer; whether it says that the session is over. Who comes late leaves a newer one alone."""
-        if answer.status_code != 401 or code_of(answer) != ENDED:
-            self._cookies.extract_cookies(answer)
-            return False
-        if self._token == used:
+        over, current = answer.status_code == 401 and code_of(answer) == ENDED, self._token == used
+        if over and current:
             self._token = ""
-        return True
+        elif current:
+            self._cookies.extract_cookies(answer)
+        return over

@@ -123,8 +123,10 @@ def _import_state(words: list[str]) -> RunState:
     states = {RunState.RUNNING if word in GOING else IMPORT_STATES.get(word, RunState.RUNNING) for word in words}
     if RunState.RUNNING in states:
         return RunState.RUNNING
-    if RunState.FAILED_DIRTY in states or states == {RunState.SUCCEEDED, RunState.CANCELLED}:
+    if RunState.FAILED_DIRTY in states or states >= {RunState.SUCCEEDED, RunState.CANCELLED}:
         return RunState.FAILED_DIRTY
+    if RunState.CANCELLED in states:
+        return RunState.CANCELLED  # whatever is pending beside an undone member was never begun and never will be
     return states.pop() if len(states) == 1 else RunState.RUNNING
 
 
@@ -133,10 +135,10 @@ def seen_undo(run: Run, record: Json) -> Run:
     every = members(record)
     words = [import_word(one) for one in every]
     ahead = any(
-        word in {"imported", *GOING} or (word == "import_failed" and can_be_undone(one))
+        word in GOING or (word in {"imported", "import_failed"} and can_be_undone(one))
         for word, one in zip(words, every, strict=True)
     )
-    dirty = any(word in {"undo_failed", "import_failed"} for word in words)
+    dirty = any(word in {"undo_failed", "imported", "import_failed"} for word in words)
     known = all(word in IMPORT_STATES or word in GOING for word in words)
     state = RunState.RUNNING if ahead or not known else RunState.FAILED_DIRTY if dirty else RunState.CANCELLED
     return _seen(run, record, "importInfo", words, state)
@@ -176,10 +178,11 @@ def replicated(record: Json) -> dict[str, Any]:
 
 
 def fingerprint(record: Json) -> str:
-    """A hash over what an import of the record would do: projects, settings and each object's action; dates do not count."""
+    """A hash over what an import of the record would do: projects on both sides, settings, each object's action; no dates."""
     told = [
         [
             project_of(member),
+            *(part(part(member, half), "project").get("id") for half in ("packageInfo", "importInfo")),
             part(part(member, "packageInfo"), "tocView").get("settings"),
             sorted([str(one.get("id")), str(one.get("type")), str(one.get("action"))] for one in content_of(member)),
         ]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ferry.core.api import json_of
-from ferry.core.errors import AnswerLost, NotFound, VendorNonsense
+from ferry.core.errors import AnswerLost, VendorNonsense
 from ferry.core.exchange import SAVED, Exchange, Saved
 from ferry.core.model import Run, RunState
-from ferry.vendors.microstrategy.library import ASYNC, PAUSES, Library, object_in, project_header
-from ferry.vendors.microstrategy.shapes import Json, Ref, certification, part, request_word, seen_package
+from ferry.vendors.microstrategy.library import ASYNC, PAUSES, Library, heard, is_gone, object_in, project_header
+from ferry.vendors.microstrategy.shapes import Json, Ref, certification, members, part, request_word, seen_package
 from ferry.vendors.microstrategy.vocabulary import GROUP, PURPOSES, VALIDATION_STATES
 
 LISTS = {"migration": "/api/migrations", "group": "/api/migrationGroups"}
@@ -38,14 +38,18 @@ class SourceVerbs(Library):
         return self._new(answer, what, "migration")
 
     def _new(self, answer: Any, what: str, kind: str) -> Run:
+        return seen_package(*self._brief(answer, what, kind))
+
+    def _brief(self, answer: Any, what: str, kind: str) -> tuple[Run, Json]:
+        """A new record's ref, and how it was told of. AnswerLost without: whatever answered, the vendor may have been reached."""
         try:
             found = object_in(json_of(answer, what), what)
-        except VendorNonsense as odd:  # whatever answered, the call may have reached the vendor
+            members(found)
+        except VendorNonsense as odd:
             raise AnswerLost(f"{odd.message} Whether it took effect is looked up by name.") from None
         if not isinstance(found.get("id"), str) or not found["id"]:
             raise AnswerLost(f"MicroStrategy answered {what} without an id; it is looked up by name.")
-        ref = str(Ref("group" if kind == GROUP else "migration", found["id"]))
-        return seen_package(Run(ref), found)
+        return Run(str(Ref("group" if kind == GROUP else "migration", found["id"]))), found
 
     def find(self, name: str, kind: str, after: float = 0.0) -> Exchange[Run | None]:
         """The migration or group of that name; None if there is none. Names are ours alone: they carry the intent's mark."""
@@ -72,7 +76,8 @@ class SourceVerbs(Library):
         ref = Ref.parse(run.ref)
         path = ref.path if ref.kind == GROUP else f"{ref.path}/packageInfo"
         headers = ASYNC | (project_header(project_id) if ref.kind != GROUP else {})
-        yield from self._call("edit package", "PUT", path, repeatable=False, json=body, headers=headers)
+        answer = yield from self._call("edit package", "PUT", path, repeatable=False, json=body, headers=headers)
+        heard(answer, "edit package", lost=True)
         return replace(run, state=RunState.RUNNING, word="creating")  # the answer to a group edit is undocumented
 
     def lock(self, run: Run) -> Exchange[Json]:
@@ -124,7 +129,15 @@ class SourceVerbs(Library):
     def note_validation(self, run: Run) -> Exchange[None]:
         """Tell the source that its validation is under way; the result comes back to it through shared files [D]."""
         path, body = Ref.parse(run.ref).path, {"validation": {"status": "validating"}}
-        yield from self._call("note validation", "PATCH", path, repeatable=True, json=body, headers=ASYNC)
+        before = part((yield from self.record(run, whole=False)), "validation")
+
+        def send() -> Exchange[Any]:
+            return (yield from self._call("note validation", "PATCH", path, repeatable=False, json=body, headers=ASYNC))
+
+        def is_so() -> Exchange[bool]:  # an earlier validation's result may stand there; one note too many would wait for another
+            return part((yield from self.record(run, whole=False)), "validation") != before
+
+        yield from self._until_so("note the validation", send, is_so)
 
     def look_validated(self, run: Run) -> Exchange[Run]:
         """The validation as the source shows it."""
@@ -137,6 +150,12 @@ class SourceVerbs(Library):
         """The package as a file, streamed."""
         path = f"/api/migrations/packages/{Ref.parse(run.ref).package_id}/binary"
         answer = yield from self._call("download package", "GET", path, repeatable=True, save_to=to)
+        if "content-disposition" not in answer.headers:  # [C] a package always comes with it
+            to.unlink(missing_ok=True)
+            raise VendorNonsense(
+                "Download package was answered by something that is not MicroStrategy: it names no file. Look for a proxy in "
+                "between; then clear the task."
+            )
         saved: Saved = answer.extensions[SAVED]
         return saved
 
@@ -144,7 +163,9 @@ class SourceVerbs(Library):
         """Remove the record, its package and its undo package from this server; one that is gone is as good [C]."""
         ref = Ref.parse(run.ref)
         path, name = (LISTS["group"], "packageGroupId") if ref.kind == GROUP else (LISTS["migration"], "packageId")
-        try:
-            yield from self._call("delete migration", "DELETE", path, repeatable=True, params={name: ref.package_id})
-        except NotFound:
-            return
+        yield from self._delete("delete migration", path, params={name: ref.package_id})
+
+    def _delete(self, what: str, path: str, **parts: Any) -> Exchange[None]:
+        accept = lambda answer: answer.is_success or is_gone(answer)  # noqa: E731
+        answer = yield from self._call(what, "DELETE", path, repeatable=True, accept=accept, **parts)
+        heard(answer, what)

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 from ferry.core.api import How, json_of
-from ferry.core.errors import AnswerLost, NotFound, VendorNonsense
+from ferry.core.errors import AnswerLost, NotFound, VendorNonsense, VendorUnavailable
 from ferry.core.exchange import Exchange
 from ferry.core.model import Run, RunState
 from ferry.core.wire import httpx
-from ferry.vendors.microstrategy.library import ASYNC, PAUSES, SessionEnded, object_in, project_header
-from ferry.vendors.microstrategy.shapes import Json, Ref, part, request_word, seen_import, seen_undo
+from ferry.vendors.microstrategy.library import ASYNC, PAUSES, SessionEnded, heard, object_in, project_header
+from ferry.vendors.microstrategy.shapes import GOING, Json, Ref, import_word, members, part, request_word, seen_import, seen_undo
 from ferry.vendors.microstrategy.source_verbs import LISTS, SourceVerbs
 from ferry.vendors.microstrategy.vocabulary import GROUP, UPLOADED
 
@@ -42,10 +42,10 @@ class TargetVerbs(SourceVerbs):
         params = {"generateUndo": str(keep_undo).lower()}
         answer = yield from self._call(what, "PUT", ref.path, repeatable=False, json=dict(body), params=params, headers=headers)
         try:
-            brief = object_in(json_of(answer, what), what)
+            seen = seen_import(run, object_in(json_of(answer, what), what))
         except VendorNonsense as odd:
             raise AnswerLost(f"{odd.message} Whether the import began is looked up.") from None
-        return replace(seen_import(run, brief), state=RunState.QUEUED)
+        return replace(seen, state=RunState.QUEUED)
 
     def look(self, run: Run) -> Exchange[Run]:
         """The import as the target shows it: word, state, progress, and the vendor's reason if it failed."""
@@ -65,8 +65,9 @@ class TargetVerbs(SourceVerbs):
 
     def request_undo(self, run: Run) -> Exchange[None]:
         """Ask for the undo of an import; nothing happens before it is approved [D]. One that failed is asked for anew."""
-        failed = (yield from self.look_undo(run)).word == "undo_failed"
-        yield from self._ask_for(run, "undoRequestStatus", "requested", enough=() if failed else ("approved",))
+        words = {import_word(one) for one in members((yield from self.record(run, whole=False)))}
+        over = "undo_failed" in words and not words & GOING
+        yield from self._ask_for(run, "undoRequestStatus", "requested", enough=() if over else ("approved",))
 
     def undo(self, run: Run, project_id: str = "") -> Exchange[Run]:
         """Approve the undo, once, which begins it. The target project's header is a must here [D]."""
@@ -80,7 +81,8 @@ class TargetVerbs(SourceVerbs):
     def _undo(self, run: Run, project_id: str) -> Exchange[None]:
         ref, change = Ref.parse(run.ref), {"undoRequestStatus": "approved"}
         body, headers = (change, ASYNC) if ref.kind == GROUP else ({"importInfo": change}, ASYNC | project_header(project_id))
-        yield from self._call("approve undo", "PATCH", ref.path, repeatable=False, json=body, headers=headers)
+        answer = yield from self._call("approve undo", "PATCH", ref.path, repeatable=False, json=body, headers=headers)
+        heard(answer, "approve undo", lost=True)
 
     def look_undo(self, run: Run) -> Exchange[Run]:
         """The undo as the target shows it."""
@@ -99,36 +101,51 @@ class TargetVerbs(SourceVerbs):
     def validate(self, run: Run, body: Json, project_id: str = "") -> Exchange[None]:
         """Have the target try the import without committing anything [D]; it needs not know the migration yet."""
         path, headers = f"{Ref.parse(run.ref).path}/validation", ASYNC | project_header(project_id)
-        yield from self._call("validate package", "PUT", path, repeatable=True, json=dict(body), headers=headers)
+        answer = yield from self._call("validate package", "PUT", path, repeatable=True, json=dict(body), headers=headers)
+        heard(answer, "validate package")
 
     # Packages that come as files -------------------------------------------------------------------------------------
 
     def upload(self, source: Path, about: Json) -> Exchange[Run]:
         """Put a package file into the target's file store, streamed; a file of that name that is there is filled again."""
-        known = yield from self._file(lambda row: row.get("name") == about["name"])
-        file_id = str(known["id"]) if known else (yield from self._register(about))
+        file_id = yield from self._registered(about)
         with source.open("rb") as body:
 
             def build() -> httpx.Request:
                 url = f"{self.base_url}{FILES}/{quote(file_id, safe='')}/binary"
                 return httpx.Request("PUT", url, files={"file": (str(about["name"]), body, "application/octet-stream")})
 
-            yield from self._ask("upload package", build, How(), repeatable=True)
+            answer = yield from self._ask("upload package", build, How(), repeatable=True)
+        heard(answer, "upload package")
         return Run(str(Ref("file", file_id)))
 
-    def _register(self, about: Json) -> Exchange[str]:
-        what = "register package file"
-        answer = yield from self._call(what, "POST", FILES, repeatable=True, json=dict(about))  # an unused one does no harm
-        found = object_in(json_of(answer, what), what)
-        if not found.get("id"):
-            raise VendorNonsense("MicroStrategy took a package file's name and gave no id; look at its shared file store.")
-        return str(found["id"])
+    def _registered(self, about: Json) -> Exchange[str]:
+        """The id of the file of that name; one that is not there is registered, and found by its name if the answer is lost."""
+        what, lost = "register package file", ""
+        for _ in range(3):
+            if known := (yield from self._file(lambda row: row.get("name") == about["name"])):
+                return str(known["id"])
+            try:
+                answer = yield from self._call(what, "POST", FILES, repeatable=False, json=dict(about))
+                heard(answer, what, lost=True)
+            except AnswerLost as error:
+                lost = f" {error.message}"
+        raise VendorUnavailable(f"MicroStrategy was asked to {what} three times and its file store does not show it.{lost}")
 
     def import_file(self, run: Run, import_info: Json, project_id: str = "") -> Exchange[Run]:
         """Import an uploaded package, once: this call itself begins the import, already approved [D]."""
         storage = {"sharedFileStore": {"files": {"id": Ref.parse(run.ref).id}}}
         body = {"packageInfo": {"storage": storage, "purpose": UPLOADED}, "importInfo": dict(import_info)}
-        return (yield from self.create(body, "migration", project_id))
+        try:
+            return (yield from self._import_file(body, project_id))
+        except SessionEnded:
+            return (yield from self._of_file(run)) or (yield from self._import_file(body, project_id))
+
+    def _import_file(self, body: Json, project_id: str) -> Exchange[Run]:
+        what, headers = "import package file", ASYNC | project_header(project_id)
+        answer = yield from self._call(what, "POST", LISTS["migration"], repeatable=False, json=dict(body), headers=headers)
+        made, brief = self._brief(answer, what, "migration")
+        return replace(seen_import(made, brief), state=RunState.QUEUED)  # its package is locked from birth, which ends nothing
 
     def _of_file(self, run: Run) -> Exchange[Run | None]:
         """The import of an uploaded file, found by the file's name or the package id it was given; None if there is none."""
@@ -150,8 +167,4 @@ class TargetVerbs(SourceVerbs):
 
     def delete_file(self, run: Run) -> Exchange[None]:
         """Remove an uploaded package from the file store; one that is gone is as good."""
-        try:
-            path = f"{FILES}/{quote(Ref.parse(run.ref).id, safe='')}"
-            yield from self._call("delete package file", "DELETE", path, repeatable=True)
-        except NotFound:
-            return
+        yield from self._delete("delete package file", f"{FILES}/{quote(Ref.parse(run.ref).id, safe='')}")

@@ -74,7 +74,8 @@ def type_name(number: int) -> str:
     return TYPE_NAMES.get(number, f"type {number}")
 
 
-EDITABLE = frozenset({"created", "create_failed", "created_failed"})  # [D]; the last a misprint of the pages, tolerated
+FAILED = frozenset({"create_failed", "created_failed"})  # [D]; the second a misprint of the pages, tolerated
+EDITABLE = frozenset({"created"}) | FAILED  # [D]
 OPEN_REQUESTS = frozenset({"", "pending", "rejected"})  # [D] an edit is allowed while the import request is one of these
 UNDOABLE = frozenset({"imported", "import_failed", "undo_failed"})  # [D], the last [T]
 

@@ -1,0 +1,86 @@
+"""MicroStrategy's two Libraries on the sandbox, for the tests of its client."""
+
+import asyncio
+import json
+
+import httpx as plain  # noqa: TID251 (the sandbox's control endpoints are no vendor: no client of ours knows them)
+import pytest
+
+from ferry.vendors.microstrategy import TARGET, sandbox_connections
+from ferry.vendors.microstrategy.hook import MicroStrategyHook
+from sandbox.server import running
+
+
+class Libraries:
+    """The sandbox and the ways to set it up."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def control(self, method, path, **how):
+        reply = plain.request(method, f"{self.base}/_sandbox{path}", timeout=30, **how)
+        reply.raise_for_status()
+        return reply.json()
+
+    def switch(self, **values):
+        self.control("PUT", "/microstrategy/switches", json=values)
+
+    def fault(self, method, path, action, **rule):
+        self.control("POST", "/microstrategy/faults", json={"method": method, "path": path, "action": action, **rule})
+
+    def expire(self):
+        """Nobody calls for longer than a session lives."""
+        self.control("POST", "/clock", json={"advance": 1801})
+
+    def seen(self, path, method="*"):
+        return [one for one in self.control("GET", "/requests", params={"path": path}) if method in ("*", one["method"])]
+
+    def logins(self, side="target"):
+        return self.control("GET", "/microstrategy/state")[side]["logins"]
+
+    def sessions(self, side="target"):
+        return self.control("GET", "/microstrategy/state")[side]["sessions"]
+
+
+@pytest.fixture(scope="session")
+def two_libraries(tmp_path_factory):
+    """Where the sandbox listens that plays both Libraries."""
+    at_once = {"package_seconds": 0.0, "import_seconds": 0.0}
+    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": at_once}) as base:
+        yield base
+
+
+@pytest.fixture
+def connect_library(two_libraries, monkeypatch):
+    """The target's connection under a name, without our rate limit, changed as a test likes."""
+
+    def connect(name, extra=(), **told):
+        good = sandbox_connections(two_libraries)[TARGET]
+        changed = good | told | {"extra": good["extra"] | {"requests_per_second": 0} | dict(extra)}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(changed))
+
+    return connect
+
+
+@pytest.fixture
+def libraries(two_libraries, connect_library):
+    """Both Libraries on their first day, with the target's connection."""
+    connect_library(TARGET)
+    found = Libraries(two_libraries)
+    found.control("POST", "/reset")
+    return found
+
+
+@pytest.fixture
+def play_on_target(libraries):
+    """Play an exchange on a hook of the target's, in either colour."""
+
+    def play(colour, *verbs):
+        hook = MicroStrategyHook(TARGET)
+
+        async def awaiting():
+            return [await hook.acall(verb) for verb in verbs]
+
+        return [hook.call(verb) for verb in verbs] if colour == "worker" else asyncio.run(awaiting())
+
+    return play

@@ -1,0 +1,177 @@
+"""The check of a whole batch against both Libraries, with a real ledger: what it finds, keeps and remembers for later steps."""
+
+import csv
+import json
+
+import pytest
+import yaml
+
+from ferry.core.batch import read_batch
+from ferry.core.errors import BatchRefused
+from ferry.ledger.entries import Origin
+from ferry.ledger.store import LedgerStore
+from ferry.steps.work import CONNECTION, CONNECTIONS, Work
+from ferry.vendors.microstrategy import SOURCE, TARGET, planning, sandbox_connections
+from ferry.vendors.microstrategy.after_import import sync_certification
+from ferry.vendors.microstrategy.hook import MicroStrategyHook
+from ferry.vendors.microstrategy.planning import aim, check_batch, header, planned
+
+A = "A1" * 16
+SALES = {"project": "Sales", "rules": {"default_action": "replace"}, "objects": [{"id": A.lower(), "type": 12}]}
+MERGE = {"project": "Sales", "rules": {"default_action": "replace"}, "merge": {"folders": {A: "replace"}}}
+SERVER = {"type": "configuration", "rules": {"default_action": "replace"}, "objects": [{"id": A, "type": "user"}]}
+PACKAGE_FILE = {"file": "p.mmp", "target_project": "Sales"}
+
+
+@pytest.fixture
+def admitted(tmp_path, monkeypatch, libraries):
+    """A batch on disk, admitted to a ledger of its own: the first step's view of it."""
+    monkeypatch.setenv("FERRY_BATCHES", str(tmp_path / "batches"))
+    monkeypatch.setenv("FERRY_EVIDENCE", str(tmp_path / "evidence"))
+    ledger = f"{tmp_path / 'ledger.db'}"
+    told = {"conn_type": "sqlite", "host": ledger}
+    for name, connection in (sandbox_connections(libraries.base) | {"ferry_ledger": told}).items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    store = LedgerStore(f"sqlite:///{ledger}")
+    store.migrate()
+    folder = tmp_path / "batches" / "microstrategy" / "b"
+    folder.mkdir(parents=True)
+    works = []
+
+    def made(section, files=None):
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
+        manifest = {"vendor": "microstrategy", "connection": TARGET, "microstrategy": section}
+        (folder / "manifest.yaml").write_text("due: 2026-01-01\n" + yaml.safe_dump(manifest))
+        batch = read_batch(tmp_path / "batches", "microstrategy", "b", MicroStrategyHook.section_class)
+        origin, environment = Origin("migrate_microstrategy", "r-1", "check_batch", 1), libraries.base.removeprefix("http://")
+        data = {CONNECTION: TARGET, CONNECTIONS: batch.section.connections()}
+        opened = store.admit("microstrategy", environment, "b", batch.input_hash, origin, is_live=lambda _: False, data=data)
+        works.append(Work(opened.attempt, "check_batch", origin, MicroStrategyHook))
+        return works[-1]
+
+    yield made
+    for work in works:
+        work.__exit__()
+
+
+def findings(work):
+    """The findings file that a refused check left in the evidence: code and message of each."""
+    with pytest.raises(BatchRefused, match="Nothing was sent"):
+        check_batch(work)
+    entry = work.standing.results["check_batch", ""]
+    with work.desk() as desk, work.evidence.fetch(entry.evidence_path, desk / "f.csv").open(newline="") as file:
+        return [(row["code"], row["message"]) for row in csv.DictReader(file)]
+
+
+def test_a_good_batch_passes_and_nothing_is_sent_for_it(admitted, libraries):
+    check_batch(admitted({"packages": [SALES]}))
+    assert {one["method"] for one in libraries.seen("*/api/[!a]*")} == {"GET"}
+
+
+def test_later_steps_get_the_projects_that_were_found(admitted):
+    work = admitted({"packages": [SALES | {"project": "Marketing"}]})
+    check_batch(work)
+    (member,) = planned(work)
+    assert (member.source.id[:2], member.target.id[:2], member.objects[0].id) == ("C3", "D4", A)
+    assert (header(work)[:2], aim(work)["project"]["name"]) == ("D4", "Marketing")
+
+
+@pytest.mark.parametrize("section", [{"packages": [SERVER]}, {"packages": [SERVER, SALES]}], ids=["configuration", "group"])
+def test_there_is_no_project_header_for_the_configuration_nor_for_groups(admitted, section):
+    work = admitted(section)
+    check_batch(work)
+    assert (header(work), "project" in aim(work)) == ("", False)
+
+
+def test_what_is_missing_on_either_side_is_found_in_one_go_with_what_is_there(admitted):
+    found = findings(admitted({"packages": [SALES | {"project": "HR"}, SALES | {"project": "Xyz"}]}))
+    assert found == [
+        ("NO_PROJECT", "The target shows this user no project 'HR'; it shows Finance, Marketing, Sales."),
+        ("NO_PROJECT", "The source shows this user no project 'Xyz'; it shows Finance, HR, Marketing, Sales."),
+        ("NO_PROJECT", "The target shows this user no project 'Xyz'; it shows Finance, Marketing, Sales."),
+    ]
+
+
+def test_a_check_that_was_refused_keeps_nothing_as_sent(admitted):
+    work = admitted({"packages": [SALES | {"project": "HR"}]})
+    findings(work)
+    assert [key for step, key in work.standing.results if key] == []
+
+
+def test_what_is_sent_is_kept_object_by_object(admitted):
+    work = admitted({"packages": [SALES]})
+    check_batch(work)
+    entry = work.standing.results["check_batch", "package-1"]
+    with work.desk() as desk:
+        rows = work.evidence.fetch(entry.evidence_path, desk / "sent.csv").read_text()
+    assert rows.splitlines() == ['"key","type","action","include_dependents"', f'"{A}","12","replace","false"']
+
+
+@pytest.mark.parametrize(
+    ("section", "table"), [({"packages": [MERGE]}, "Sales"), ({"package_file": PACKAGE_FILE}, "Sales")], ids=["merge", "file"]
+)
+def test_what_has_no_list_is_kept_as_a_whole(admitted, section, table):
+    work = admitted(section, {"p.mmp": b"four"})
+    check_batch(work)
+    data = work.standing.results["check_batch", "package-1"].data
+    assert (data["table"], data["records"], data["whole"]) == (table, 1, True)
+
+
+# Packages that come as files
+
+
+@pytest.mark.parametrize(("size", "said"), [(0, "has 0 bytes"), (11, "has 11 bytes")])
+def test_a_package_file_is_neither_empty_nor_larger_than_the_vendor_takes(admitted, monkeypatch, size, said):
+    monkeypatch.setattr(planning, "MOST_BYTES", 10)  # two gigabytes would be hashed twice
+    ((code, message),) = findings(admitted({"package_file": PACKAGE_FILE}, {"p.mmp": b"x" * size}))
+    assert code == "TOO_LARGE"
+    assert message == f"The package file {said}; the vendor takes 1 to 10."
+
+
+def test_the_vendors_limit_is_two_gigabytes():
+    assert planning.MOST_BYTES == 2 * 1024**3
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"package_file": {"file": "p.mmp", "target_project": "HR"}}, {"reuse": {"package": A, "target_project": "HR"}}],
+    ids=["file", "reuse"],
+)
+def test_the_target_project_of_what_is_made_already_must_be_there(admitted, section):
+    assert findings(admitted(section, {"p.mmp": b"four"})) == [
+        ("NO_PROJECT", "The target shows this user no project 'HR'; it shows Finance, Marketing, Sales.")
+    ]
+
+
+def test_the_expected_objects_of_a_package_file_are_checked_like_any_list(admitted):
+    told = PACKAGE_FILE | {"objects": [{"id": A, "type": 12, "action": "replace"}, {"id": "x", "type": 12, "action": "replace"}]}
+    assert [code for code, _ in findings(admitted({"package_file": told}, {"p.mmp": b"four"}))] == ["BAD_ID"]
+
+
+def test_an_expected_object_says_its_action_for_there_is_no_default(admitted):
+    told = PACKAGE_FILE | {"objects": [{"id": A, "type": 12}]}
+    assert [code for code, _ in findings(admitted({"package_file": told}, {"p.mmp": b"four"}))] == ["BAD_ACTION"]
+
+
+def test_a_security_package_takes_what_the_vendor_takes(admitted):
+    told = PACKAGE_FILE | {"type": "project_security", "objects": [{"id": A, "type": 34, "action": "replace"}]}
+    work = admitted({"package_file": told}, {"p.mmp": b"four"})
+    check_batch(work)
+    assert work.standing.results["check_batch", "package-1"].data["records"] == 1
+
+
+def test_a_package_file_asks_the_source_nothing(admitted, libraries):
+    check_batch(admitted({"package_file": PACKAGE_FILE}, {"p.mmp": b"four"}))
+    assert libraries.logins("source") == 0
+
+
+def test_both_ends_are_asked_with_the_connections_the_batch_was_admitted_with(admitted, libraries):
+    check_batch(admitted({"packages": [SALES], "source": SOURCE}))
+    assert (libraries.logins("source"), libraries.logins("target")) == (1, 1)
+
+
+def test_a_certification_is_not_carried_to_a_target_that_got_the_package_as_a_file(admitted, libraries):
+    """What is uploaded is locked from birth, and only a package that is created, or a copy of one, can be certified [D]."""
+    assert sync_certification(admitted({"packages": [SALES], "transport": "file", "certify": True})) is False
+    assert libraries.logins("target") == 0
