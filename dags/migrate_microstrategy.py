@@ -72,7 +72,7 @@ def migrate_microstrategy() -> None:
     errors = mstr.MicroStrategyFetchErrorsOperator(undo="approve_undo", otherwise="settle_batch")
     route >> Label("failed") >> errors >> Label("to be looked at") >> settle
 
-    approve_undo = mstr.MicroStrategyApproveFailedUndoOperator()
+    approve_undo = mstr.MicroStrategyApproveUndoOperator()
     undo, undone = mstr.MicroStrategyUndoRunOperator(), mstr.MicroStrategyAwaitUndoOperator()
     errors >> Label("undo") >> approve_undo >> undo >> undone >> mstr.MicroStrategyConfirmUndoOperator() >> settle
 

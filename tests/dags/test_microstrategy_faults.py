@@ -8,7 +8,7 @@ cleared.
 import re
 
 import pytest
-from libraries import ATTRIBUTE, AUTO, MIGRATE, SALES
+from libraries import MIGRATE, SALES
 from weather import ACTIONS, Call, cases, first_red
 
 from ferry.ledger.entries import Verdict
@@ -58,8 +58,8 @@ CALLS = {
 }
 ENDED = '{"code": "ERR009", "message": "The user\'s session has expired, please reauthenticate"}'
 WEATHER = ACTIONS | {"over": {"action": "status", "status": 401, "body": ENDED}}
-# One word for each end. `ok`: the batch balances, or its import fails and is undone as the journey has it. `asks`: a person is asked
-# whether the import began. All others are red, and the first red task says:
+# One word for each end. `ok`: the batch balances, or its import fails and is undone as its journey has it. `asks`: a person is
+# asked whether the import began. All others are red, and the first red task says:
 SAYS = {
     "away": r"(could not be reached|gave no whole answer|HTTP 429|session ended before).*may be tried again\.$",
     "who": r"HTTP 40[13]: (Unauthorized|Forbidden)\. Check credentials and permissions of the connection\.$",

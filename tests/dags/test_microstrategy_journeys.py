@@ -1,9 +1,7 @@
 """Whole batches through MicroStrategy's DAGs against the sandbox: migrations, groups, edits, certifications, undo."""
 
-import json
-
 import pytest
-from libraries import ATTRIBUTE, AUTO, CONFIGURATION, FINANCE, METRIC, MIGRATE, RULES, SALES, UNDO, USERS
+from libraries import ATTRIBUTE, AUTO, METRIC, MIGRATE, RULES, SALES, UNDO, USERS
 
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps.people import APPROVE, REJECT
@@ -60,7 +58,8 @@ def test_dependents_are_told_apart_also_where_the_vendor_does_not_mark_them(libr
 
 
 def test_an_object_list_may_be_a_file_with_names_for_types(libraries, driver):
-    lines = f'"id","type","action","include_dependents","name"\n"{ATTRIBUTE}","attribute","replace","true","Région"\n"{METRIC}","4","","false",""\n'
+    header = '"id","type","action","include_dependents","name"\n'
+    lines = f'{header}"{ATTRIBUTE}","attribute","replace","true","Région"\n"{METRIC}","4","","false",""\n'
     libraries.batch("b", {"packages": [SALES | {"objects": "sales.csv"}]} | AUTO, {"sales.csv": lines})
     plays(driver, MIGRATE)
     assert libraries.last().counts.accepted == 2
@@ -82,7 +81,7 @@ def test_a_project_may_go_into_another_one(libraries, driver):
 
 
 def test_a_project_merge_has_rules_and_no_objects(libraries, driver):
-    merge = {"validate_dependencies": True, "types": [{"type": 3, "subtype": 768, "action": "use_newer"}]}
+    merge = {"validate_dependencies": True, "types": [{"type": "report", "subtype": 768, "action": "use_newer"}]}
     libraries.batch("b", {"packages": [{"project": "Sales", "rules": RULES, "merge": merge}]} | AUTO)
     plays(driver, MIGRATE)
     last = libraries.last()
@@ -93,7 +92,8 @@ def test_a_project_merge_has_rules_and_no_objects(libraries, driver):
 
 
 def test_source_and_target_may_be_one_library(libraries, driver):
-    libraries.batch("b", {"packages": [SALES], "source": "microstrategy_target", "certify": True} | AUTO)
+    elsewhere = SALES | {"target_project": "Finance"}
+    libraries.batch("b", {"packages": [elsewhere], "source": "microstrategy_target", "certify": True} | AUTO)
     plays(driver, MIGRATE)
     libraries.holds()
     assert libraries.record(libraries.last().ref)["packageInfo"]["replicated"] is False
@@ -290,10 +290,10 @@ def test_a_package_that_lacks_an_object_or_has_another_action_is_not_imported(li
     libraries.migration()
     libraries.switch(drop_objects=1)
     run = driver.play(MIGRATE, batch_id="b")
-    assert run.errors["check_package"][-1].startswith("The package is not what was asked for: 1 objects are missing in it")
+    assert run.errors["check_package"][-1].startswith("The package is not what was asked for: 1 objects missing. ")
     libraries.switch(drop_objects=0, swap_action=ATTRIBUTE)
     again = driver.play(MIGRATE, batch_id="b")
-    assert "and 1 have another action (Sales)" in again.errors["check_package"][-1]
+    assert "1 objects with another type or action" in again.errors["check_package"][-1]
     assert libraries.state["counters"]["imports"] == 0
 
 
@@ -321,9 +321,9 @@ def test_a_failed_import_is_undone_where_the_manifest_asks_for_it(libraries, dri
     assert run.state == "failed"
     libraries.holds()
     last = libraries.last()
-    assert (last.verdict, last.word, last.counts.rejected) == (Verdict.REFUSED, "undo_success", 2)
+    assert (last.verdict, last.word, last.counts.unprocessed) == (Verdict.REFUSED, "undo_success", 2)
     assert last.reason.endswith(
-        "It was taken back: nothing of it is on the target. Correct the cause and trigger the batch again."
+        "It was taken back: its 2 objects are on the target as they were before. Correct the cause and trigger the batch again."
     )
     assert libraries.objects() == {}
     libraries.switch(fail_import="")
@@ -341,7 +341,7 @@ def test_a_failed_import_that_is_left_alone_stays_open_and_can_be_undone_later(l
     assert len(libraries.objects()) == 1, "the sandbox leaves half of it behind"
     plays(driver, UNDO)
     assert libraries.objects() == {}
-    assert libraries.last().verdict is Verdict.ABANDONED
+    assert libraries.last().verdict is Verdict.REFUSED
     libraries.switch(fail_import="")
     plays(driver, MIGRATE)
     libraries.holds()
@@ -352,12 +352,13 @@ def test_an_undo_that_fails_is_red_and_says_that_nobody_knows(libraries, driver)
     libraries.switch(fail_import="*", fail_undo="*")
     run = driver.play(MIGRATE, batch_id="b")
     assert run.states["confirm_undo"] == "failed"
-    assert run.errors["confirm_undo"][-1].startswith("The failed import could not be taken back (undo_failed)")
+    assert run.errors["confirm_undo"][-1].startswith("The import could not be taken back (undo_failed)")
     assert libraries.last().verdict is Verdict.UNBALANCED
     libraries.switch(fail_undo="")
     plays(driver, UNDO)
-    assert libraries.last("b.undo").verdict is Verdict.BALANCED
-    assert libraries.last().verdict is Verdict.ABANDONED
+    assert libraries.last().verdict is Verdict.REFUSED
+    assert libraries.objects() == {}
+    assert len(libraries.standing().attempts) == 1
 
 
 def test_a_group_that_fails_in_its_last_member_is_undone_as_a_whole(libraries, driver):
@@ -377,7 +378,9 @@ def test_a_keep_both_rule_warns_and_leaves_no_undo(libraries, driver):
     assert "NO_UNDO" in libraries.evidence("b", "check_batch", "findings.csv")
     run = driver.play(UNDO, batch_id="b")
     assert run.state == "failed"
-    assert "without an undo package" in run.errors["find_run"][-1]
+    assert "without an undo package for Sales" in run.errors["check_undo"][-1]
+    assert "without an undo package for Sales" in run.errors["settle_batch"][-1]
+    assert libraries.last().verdict is Verdict.BALANCED, "it stands as it stood"
     libraries.batch("c", {"packages": [both], "on_import_failed": "undo"} | AUTO)
     assert driver.play(MIGRATE, batch_id="c").states["check_batch"] == "failed"
 
@@ -391,41 +394,57 @@ def test_a_balanced_batch_is_undone_after_a_person_said_yes_and_is_not_sent_agai
     driver.answer(run, APPROVE, batch_id="b")
     assert len(libraries.objects()) == 2
     undo = driver.play(UNDO, batch_id="b")
-    assert undo.states["approve"] == "awaiting_input"
-    assert "Undo of microstrategy batch b, attempt 1" in driver.asked[-1].body
+    assert undo.states["approve_undo"] == "awaiting_input"
+    assert "microstrategy batch b, attempt 1" in driver.asked[-1].body
+    assert libraries.last().verdict is Verdict.UNKNOWN, "nobody may call it balanced while it is being undone"
     driver.answer(undo, APPROVE, batch_id="b")
     assert undo.state == "success", undo.messages
     assert libraries.objects() == {}
-    assert libraries.last().verdict is Verdict.ABANDONED
-    assert libraries.last().counts.accepted == 0
-    assert (libraries.last("b.undo").verdict, libraries.last("b.undo").counts.accepted) == (Verdict.BALANCED, 2)
+    last = libraries.last()
+    assert (last.verdict, last.counts.accepted, last.counts.unprocessed) == (Verdict.UNDONE, 0, 2)
 
     again = driver.play(MIGRATE, batch_id="b")
     assert again.state == "failed"
-    assert "This very input arrived with microstrategy batch b, attempt 1 and was undone" in again.errors["check_batch"][-1]
+    assert "microstrategy batch b, attempt 1 was undone" in again.errors["admit_batch"][-1]
     forced = driver.play(MIGRATE, batch_id="b", force_new_attempt=True)
     driver.answer(forced, APPROVE, batch_id="b", force_new_attempt=True)
     assert forced.state == "success", forced.messages
     libraries.holds()
 
 
-def test_a_no_to_an_undo_undoes_nothing(libraries, driver):
+def test_a_manifest_that_was_changed_after_the_import_changes_nothing_about_its_undo(libraries, driver):
     libraries.migration()
     plays(driver, MIGRATE)
     libraries.migration(approval="ask", name="the same, but asked about")
     undo = driver.play(UNDO, batch_id="b")
-    driver.answer(undo, REJECT, batch_id="b")
+    assert undo.state == "success", "what counts is the manifest that was admitted, not the one that lies there now"
+    assert libraries.last().verdict is Verdict.UNDONE
+
+
+def test_a_no_to_an_undo_undoes_nothing_and_the_batch_stands_as_it_stood(libraries, driver):
+    libraries.migration(approval="ask")
+    driver.answer(driver.play(MIGRATE, batch_id="b"), APPROVE, batch_id="b")
+    undo = driver.play(UNDO, batch_id="b")
+    driver.answer(undo, REJECT, {"comment": "we need it"}, batch_id="b")
     assert undo.state == "failed"
+    assert "was not undone: Petra said reject: we need it." in undo.errors["settle_batch"][-1]
     assert len(libraries.objects()) == 2
     assert libraries.state["counters"]["undos"] == 0
+    assert libraries.last().verdict is Verdict.BALANCED
+    again = driver.play(UNDO, batch_id="b")
+    assert again.states["approve_undo"] == "awaiting_input", "another DAG run asks anew"
+    driver.answer(again, APPROVE, batch_id="b")
+    assert libraries.last().verdict is Verdict.UNDONE
 
 
 def test_an_undo_of_nothing_is_told_at_once(libraries, driver):
     libraries.migration()
     run = driver.play(UNDO, batch_id="b")
     assert run.states["admit_batch"] == "failed"
-    assert "Ferry has imported nothing for batch b" in run.errors["admit_batch"][-1]
-    assert "There is no batch 'c'" in driver.play(UNDO, batch_id="c").errors["admit_batch"][-1]
+    assert "The ledger knows no batch 'b' of microstrategy" in run.errors["admit_batch"][-1]
+    libraries.batch("c", {"packages": [SALES | {"project": "Nowhere"}]} | AUTO)
+    driver.play(MIGRATE, batch_id="c")
+    assert "Ferry has started nothing for batch c" in driver.play(UNDO, batch_id="c").errors["admit_batch"][-1]
 
 
 def test_a_second_undo_finds_nothing_left(libraries, driver):
@@ -433,7 +452,8 @@ def test_a_second_undo_finds_nothing_left(libraries, driver):
     plays(driver, MIGRATE)
     plays(driver, UNDO)
     run = driver.play(UNDO, batch_id="b")
-    assert "stands at 'undo_success': there is nothing to undo" in run.errors["admit_batch"][-1]
+    assert (run.state, run.states["check_undo"]) == ("success", "skipped")
+    assert libraries.state["counters"]["undos"] == 1
 
 
 # Edits
@@ -525,7 +545,7 @@ def test_a_certification_is_replayed_on_a_target_that_has_a_copy(libraries, driv
     libraries.migration("m")
     plays(driver, MIGRATE, "m")
     ref = libraries.last("m").ref
-    hand = by_hand(libraries, imported_on="target")
+    hand = by_hand(libraries, imported_on="target", certified=True)
     a_certification(libraries, hand, "approve", replay_on="microstrategy_target", auto_sync=auto_sync)
     run = driver.play(CERTIFY, batch_id="c")
     assert run.state == "success", run.messages

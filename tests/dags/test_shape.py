@@ -63,11 +63,11 @@ EDGES = {
         validate_package >> await_validation
     """,
     "undo_microstrategy": """
-        admit_batch >> find_run
-        approve >> undo_run
-        await_undo >> reconcile
-        find_run >> approve
-        reconcile >> settle_batch
+        admit_batch >> check_undo
+        approve_undo >> undo_run
+        await_undo >> confirm_undo
+        check_undo >> approve_undo
+        confirm_undo >> settle_batch
         undo_run >> await_undo
     """,
     "edit_microstrategy": """

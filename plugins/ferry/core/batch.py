@@ -63,6 +63,10 @@ class Section(Strict):
         """Connections the batch works with beside its own, by the role they play, for vendors that have two ends."""
         return {}
 
+    def dags(self) -> tuple[str, ...]:
+        """The DAGs that can move such a batch; empty if the vendor has only one for all, or leaves it to the DAG."""
+        return ()
+
 
 class Manifest(Strict):
     """What every batch says about itself. The vendor's own section stands under the vendor's name."""
@@ -182,6 +186,8 @@ def batch_ids(root: Folder, vendor: str) -> list[str]:
 
 
 _CORRECT = " Correct the manifest and trigger again."
+_OF_A_TYPE = re.compile(r"[\[(]|^(str|int|tuple|list|dict)$")
+"""Parts of pydantic's paths that name one of several types a key may have, not a key."""
 _A_DATE = "must be a date such as 2026-11-01"
 _PLAINLY = {
     "extra_forbidden": "no such key is known here",
@@ -205,7 +211,7 @@ def _checked(model: type[Model], data: Any, where: str, lines: _Lines, prefix: t
 def _problems(where: str, lines: _Lines, error: ValidationError, prefix: tuple[str, ...]) -> list[str]:
     problems = []
     for item in error.errors(include_url=False, include_input=False):
-        path = (*prefix, *item["loc"])
+        path = (*prefix, *(part for part in item["loc"] if not _OF_A_TYPE.search(str(part))))
         key = ".".join(str(part) for part in path)
         said = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         problems.append(f"{where}{lines.at(path)}: {key}: {said}.")

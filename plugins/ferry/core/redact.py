@@ -18,7 +18,8 @@ _SCHEME = r"(?:bearer|basic)\s+"
 _BEARER = re.compile(rf"(?i)\b({_SCHEME})[A-Za-z0-9._~+/=*-]{{8,}}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?")
 _NAME = (
-    r"\b(?:client_secret|(?:access|refresh|id)_token|passwo?r?d|api[-_]?key|x-amz-[a-z-]+|signature)"
+    r"\b(?:client_secret|(?:access|refresh|id)_token|(?:x-)?[a-z0-9-]*auth-?token|j?sessionid|passwo?r?d|api[-_]?key|x-amz-[a-z-]+"
+    r"|signature)"
     r"(?:%3D|[\"']?\s*[=:]\s*[\"']?)"
 )
 _ASSIGNED = re.compile(rf"(?i)({_NAME}(?:{_NAME}|{_SCHEME})*)[^\s&\"',}}]+")

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ferry.core.errors import LedgerConflict
 from ferry.core.model import Attempt
-from ferry.ledger.entries import ADMIT, AttemptStanding, Draft, InputChanged, Kind, Origin, Standing, Verdict
+from ferry.ledger.entries import ADMIT, SETTLE, AttemptStanding, Draft, InputChanged, Kind, Origin, Standing, Verdict
 
 IsLive = Callable[[Origin], bool]
 """Whether the DAG run that wrote an entry still runs. Only Airflow knows."""
@@ -52,6 +53,10 @@ class Request:
     """Facts for the entry that opens or takes over an attempt."""
 
 
+Rule = Callable[[Standing, Request, IsLive], Decision]
+"""What a request gets, from how the batch stands; decided anew whenever another writer was first."""
+
+
 def decide(standing: Standing, request: Request, is_live: IsLive) -> Decision:
     """What a request gets. Raises InputChanged where only a person can tell what to do."""
     last = standing.last
@@ -66,8 +71,48 @@ def decide(standing: Standing, request: Request, is_live: IsLive) -> Decision:
         return _go_on(standing, last, request)
     if last.verdict is Verdict.BALANCED and last.input_hash == request.input_hash:
         return Decision(Admission("balanced", last.attempt, last.holder, f"{last.attempt} balances; nothing is left to do"))
+    if last.verdict is Verdict.UNDONE and last.input_hash == request.input_hash:
+        raise InputChanged(
+            f"{last.attempt} was undone: {last.reason} Nothing was sent. Correct the batch, or send the same input again with "
+            "force_new_attempt.",
+            attempt=last.attempt.key,
+        )
     changed = "" if last.input_hash == request.input_hash else ", and the input has changed since"
     return _open(standing, request, f"{last.attempt} was {last.verdict}{changed}")
+
+
+def take_up(attempt: Attempt) -> Rule:
+    """The rule by which an attempt that was started is taken up again, to undo what it did. It must be the newest of its kind."""
+
+    def rule(standing: Standing, request: Request, is_live: IsLive) -> Decision:
+        last = standing.last
+        mine = next((one for one in standing.attempts if one.attempt == attempt), None)
+        if last is None or mine is None or any(one.started and one.attempt.number > attempt.number for one in standing.attempts):
+            raise LedgerConflict(
+                f"{attempt} is no longer the newest that was started. Nothing was sent; look at the batch again."
+            )
+        if last.is_open and not last.holder.same_run(request.origin) and is_live(last.holder):
+            reason = f"{last.attempt} is held by {last.holder}, which still runs"
+            return Decision(Admission("held", last.attempt, last.holder, reason))
+        if mine is last and mine.is_open and mine.holder.same_run(request.origin):
+            return Decision(Admission("resumed", attempt, request.origin, f"{attempt} is this DAG run's already"))
+        who = request.origin.who or str(request.origin)
+        return _taken_up(mine, last, request, f"{attempt} is taken up by {who} to be undone")
+
+    return rule
+
+
+def _taken_up(mine: AttemptStanding, last: AttemptStanding, request: Request, reason: str) -> Decision:
+    drafts: list[Draft] = []
+    if last is not mine and last.is_open:
+        drafts.append(
+            replace(_draft(last.attempt, request, Kind.VERDICT, reason, verdict=Verdict.SUPERSEDED), input_hash=last.input_hash)
+        )
+    adopted = replace(_draft(mine.attempt, request, Kind.ADOPTED, reason, data=request.data), input_hash=mine.input_hash)
+    drafts.append(adopted)
+    if not mine.is_open:
+        drafts.append(replace(adopted, step=SETTLE, kind=Kind.VERDICT, verdict=Verdict.UNKNOWN, data={}))
+    return Decision(Admission("resumed", mine.attempt, request.origin, reason), tuple(drafts))
 
 
 def _go_on(standing: Standing, last: AttemptStanding, request: Request) -> Decision:
@@ -114,8 +159,7 @@ def _open(
     if closing is not None:
         verdict = _draft(closing.attempt, request, Kind.VERDICT, reason, verdict=Verdict.SUPERSEDED)
         drafts.append(replace(verdict, input_hash=closing.input_hash))
-    number = standing.last.attempt.number + 1 if standing.last else 1
-    attempt = Attempt(standing.vendor, standing.environment, standing.batch_id, number)
+    attempt = Attempt(standing.vendor, standing.environment, standing.batch_id, standing.next_number)
     drafts.append(_draft(attempt, request, Kind.INTENT, reason, data=request.data | ({"forced": True} if forced else {})))
     return Decision(Admission("opened", attempt, request.origin, reason), tuple(drafts))
 

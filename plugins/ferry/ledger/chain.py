@@ -22,6 +22,8 @@ ADMIT = "admit_batch"
 """The step that opens an attempt, or goes on with one."""
 START = "start_run"
 """The step that no vendor run may go through twice in one attempt."""
+UNDO = "undo_run"
+"""The step that takes back what a run did, for vendors that can."""
 SETTLE = "settle_batch"
 GENESIS = "0" * 64
 """What stands in the place of the previous hash in a batch's first entry."""
@@ -68,6 +70,8 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
     ABANDONED = "abandoned"
     SUPERSEDED = "superseded"
+    UNDONE = "undone"
+    """It had arrived and was taken back."""
 
     @property
     def closes(self) -> bool:

@@ -15,6 +15,7 @@ from ferry.ledger.chain import (
     SEEN,
     SETTLE,
     START,
+    UNDO,
     Draft,
     Entry,
     InputChanged,
@@ -34,6 +35,7 @@ __all__ = [
     "SEEN",
     "SETTLE",
     "START",
+    "UNDO",
     "WATCHED",
     "AttemptStanding",
     "Draft",
@@ -52,7 +54,7 @@ __all__ = [
 
 RUN_STEPS = ("find_run", "open_run", START)
 """The steps whose results name the vendor's run."""
-WATCHED = frozenset({*RUN_STEPS, "await_run", "undo_run", "await_undo", "stop_run"})
+WATCHED = frozenset({*RUN_STEPS, "await_run", UNDO, "await_undo", "stop_run"})
 """The steps whose entries say how the vendor's run stands; other steps look at other things."""
 
 
@@ -178,6 +180,11 @@ class AttemptStanding:
         return bool(self.starts)
 
     @property
+    def undoing(self) -> bool:
+        """True once someone meant to take the run back."""
+        return any(e.step == UNDO and e.kind is Kind.INTENT for e in self.entries)
+
+    @property
     def start_known(self) -> bool:
         """True if something is known of every start that was intended."""
         return self.started and all((START, e.key) in self.answers for e in self.starts)
@@ -215,13 +222,23 @@ class Standing:
 
     @property
     def last(self) -> AttemptStanding | None:
-        """The newest attempt; None if there was none."""
-        return self.attempts[-1] if self.attempts else None
+        """The attempt that was opened or taken up last; None if there was none."""
+        return max(self.attempts, key=lambda attempt: attempt.openings[-1].seq if attempt.openings else 0, default=None)
+
+    @property
+    def next_number(self) -> int:
+        """The number of an attempt that would be opened now."""
+        return self.attempts[-1].attempt.number + 1 if self.attempts else 1
 
     @property
     def balanced(self) -> bool:
         """True if the newest attempt, and so the newest input that was tried, balances."""
         return self.last is not None and self.last.verdict is Verdict.BALANCED
+
+    @property
+    def rests(self) -> bool:
+        """True if nothing is sent unless somebody asks for it by name: it balances, or was taken back."""
+        return self.balanced or (self.last is not None and self.last.verdict is Verdict.UNDONE)
 
     @property
     def seq(self) -> int:

@@ -24,7 +24,7 @@ class BatchRow:
     environment: str
     batch_id: str
     attempts: int
-    """The number of its newest attempt."""
+    """The number of the attempt that was opened or taken up last."""
     entries: int
     input_hash: str
     opened_at: datetime
@@ -42,25 +42,31 @@ class BatchRow:
 
     @property
     def is_open(self) -> bool:
-        """True unless it balances: there is still something to do."""
-        return self.verdict is not Verdict.BALANCED
+        """True unless it balances or was taken back: there is still something to do."""
+        return self.verdict not in {Verdict.BALANCED, Verdict.UNDONE}
 
 
 def batches(
-    connection: Connection, vendor: str | None, environment: str | None, *, verdict: str | None, limit: int, offset: int
+    connection: Connection, scope: tuple[str | None, str | None, str | None], *, verdict: str | None, limit: int, offset: int
 ) -> list[BatchRow]:
-    """The rows, the most recently touched first."""
-    query = _query(vendor, environment, verdict).limit(limit).offset(offset)
+    """The rows of the batches in scope (None: any), the most recently touched first."""
+    query = _query(scope, verdict).limit(limit).offset(offset)
     return [_row(row) for row in connection.execute(query).mappings()]
 
 
-def _query(vendor: str | None, environment: str | None, verdict: str | None) -> Select[Any]:
+def _query(scope: tuple[str | None, str | None, str | None], verdict: str | None) -> Select[Any]:
     opening, last, judged, other = (LEDGER.alias(name) for name in ("opening", "last", "judged", "other"))
-    newest = (
-        select(*(LEDGER.c[name] for name in KEY), func.max(LEDGER.c.attempt).label("attempt"))
-        .where(LEDGER.c.kind == Kind.INTENT.value, LEDGER.c.step == ADMIT)
-        .where(*(LEDGER.c[name] == value for name, value in (("vendor", vendor), ("environment", environment)) if value))
+    wanted = zip(KEY, scope, strict=True)
+    touched = (
+        select(*(LEDGER.c[name] for name in KEY), func.max(LEDGER.c.seq).label("seq"))
+        .where(LEDGER.c.step == ADMIT, LEDGER.c.kind.in_([Kind.INTENT.value, Kind.ADOPTED.value]))
+        .where(*(LEDGER.c[name] == value for name, value in wanted if value))
         .group_by(*(LEDGER.c[name] for name in KEY))
+        .subquery("touched")
+    )
+    newest = (
+        select(*(LEDGER.c[name] for name in (*KEY, "attempt")))
+        .join(touched, and_(*(LEDGER.c[name] == touched.c[name] for name in (*KEY, "seq"))))
         .subquery("newest")
     )
     head = select(func.max(other.c.seq)).where(*(other.c[name] == newest.c[name] for name in KEY)).scalar_subquery()

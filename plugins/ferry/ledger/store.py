@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 from ferry.core.errors import LedgerConflict, LedgerError
 from ferry.core.model import Attempt, RunState
 from ferry.ledger import audit, listing
-from ferry.ledger.admission import Admission, IsLive, Request, decide
+from ferry.ledger.admission import Admission, IsLive, Request, Rule, decide, take_up
 from ferry.ledger.audit import Fault
 from ferry.ledger.database import Database
 from ferry.ledger.entries import (
@@ -38,6 +38,7 @@ from ferry.ledger.entries import (
 from ferry.ledger.listing import BatchRow
 from ferry.ledger.schema import LEDGER, from_row, to_row
 
+Batch = tuple[str, str, str]
 TRIES = 50
 """How often a decision is taken anew because another writer was first; each time one of them has got on."""
 
@@ -76,6 +77,7 @@ class LedgerStore:
         self,
         vendor: str | None = None,
         environment: str | None = None,
+        batch_id: str | None = None,
         *,
         verdict: Verdict | Literal["none"] | None = None,
         limit: int = 100,
@@ -83,7 +85,7 @@ class LedgerStore:
     ) -> list[BatchRow]:
         """One row for each batch, the most recently touched first; `verdict` is that of its newest attempt."""
         with self.database.reading() as connection:
-            return listing.batches(connection, vendor, environment, verdict=verdict, limit=limit, offset=offset)
+            return listing.batches(connection, (vendor, environment, batch_id), verdict=verdict, limit=limit, offset=offset)
 
     def vendors(self) -> list[str]:
         """The vendors the ledger knows of."""
@@ -145,21 +147,31 @@ class LedgerStore:
         `is_live` is asked outside any transaction. `force` opens a new attempt whatever the last says, once for each DAG run,
         and never while another live DAG run holds the batch. `data` goes into the entry that opens or takes over an attempt.
         """
-        request = Request(input_hash, origin, force, data or {})
+        return self._decided((vendor, environment, batch_id), decide, Request(input_hash, origin, force, data or {}), is_live)
+
+    def take_up(self, attempt: Attempt, origin: Origin, *, is_live: IsLive, data: dict[str, Any] | None = None) -> Admission:
+        """Take up an attempt again that was started, also one that was closed, to undo what it did.
+
+        It holds the batch from then on like any other: nothing else is sent for it meanwhile. LedgerConflict if a later attempt
+        was started.
+        """
+        return self._decided(_batch(attempt), take_up(attempt), Request("", origin, data=data or {}), is_live)
+
+    def _decided(self, batch: Batch, rule: Rule, request: Request, is_live: IsLive) -> Admission:
         for _ in range(TRIES):
-            standing = self.standing(vendor, environment, batch_id)
-            decision = decide(standing, request, is_live)
+            standing = self.standing(*batch)
+            decision = rule(standing, request, is_live)
             if not decision.drafts:
                 return decision.admission
             try:
                 with self.database.writing() as connection:
-                    self._lock(connection, vendor, environment, batch_id)
+                    self._lock(connection, *batch)
                     _append(connection, decision.drafts, standing.seq)
             except LedgerConflict:
                 continue
             return decision.admission
         raise LedgerConflict(
-            f"{vendor} batch {batch_id}: {TRIES} times another writer was first while {origin} asked for it. "
+            f"{batch[0]} batch {batch[2]}: {TRIES} times another writer was first while {request.origin} asked for it. "
             "Look at the batch's ledger page for who keeps writing, then try again."
         )
 
@@ -200,9 +212,6 @@ class LedgerStore:
             digest = hashlib.sha256("\0".join(("ferry", *names)).encode()).digest()
             number = int.from_bytes(digest[:8], signed=True)
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
-
-
-Batch = tuple[str, str, str]
 
 
 def _batch(attempt: Attempt) -> Batch:
@@ -320,10 +329,15 @@ def _check_places(live: list[AttemptStanding], attempt: Attempt, max_live: int) 
 
 
 def _live(connection: Connection, vendor: str, environment: str) -> list[AttemptStanding]:
-    start, closing = LEDGER.alias(), LEDGER.alias()
+    start, closing, opening = LEDGER.alias(), LEDGER.alias(), LEDGER.alias()
+    key = ("vendor", "environment", "batch_id", "attempt")
+    opened = select(func.max(opening.c.seq)).where(
+        and_(*(opening.c[name] == start.c[name] for name in key)), opening.c.step == ADMIT
+    )
     closed = select(closing.c.seq).where(
-        and_(*(closing.c[name] == start.c[name] for name in ("vendor", "environment", "batch_id", "attempt"))),
+        and_(*(closing.c[name] == start.c[name] for name in key)),
         and_(closing.c.kind == Kind.VERDICT.value, closing.c.verdict.in_([v.value for v in Verdict if v.closes])),
+        closing.c.seq > opened.scalar_subquery(),  # one that was taken up again is open again
     )
     started = (
         select(start.c.batch_id, start.c.attempt)

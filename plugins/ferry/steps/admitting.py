@@ -26,6 +26,12 @@ def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *,
         raise BadInput(
             f"Batch {batch_id} is for DAG {batch.manifest.dag}, as its manifest says; trigger that one. Nothing was sent."
         )
+    fitting = batch.section.dags()
+    if fitting and batch.manifest.dag not in fitting:
+        raise BadInput(
+            f"Batch {batch_id} holds what {' or '.join(fitting)} works on, and its manifest is for {batch.manifest.dag}. Write "
+            f"`dag: {fitting[0]}` into the manifest and trigger that DAG. Nothing was sent."
+        )
     hook = hook_class(batch.manifest.connection)
     others = batch.section.connections()
     for conn_id in others.values():

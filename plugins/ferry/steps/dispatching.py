@@ -70,7 +70,7 @@ def survey(vendors: Iterable[str], start: datetime | None, end: datetime | None)
 def _if_open(vendor: str, batch_id: str, manifest: Manifest) -> Due | None:
     environment = _environment(manifest, batch_id)
     standing = places.ledger().standing(vendor, environment, batch_id)
-    if standing.balanced:
+    if standing.rests:
         return None
     stands = str(standing.last.verdict or "no verdict yet") if standing.last else NOT_TRIED
     return Due(vendor, environment, batch_id, manifest.dag, manifest.due.isoformat(), next_attempt(standing), stands)
@@ -91,7 +91,7 @@ def next_attempt(standing: Standing) -> int:
     last = standing.last
     if last is None:
         return 1
-    return last.attempt.number if last.is_open else last.attempt.number + 1
+    return last.attempt.number if last.is_open else standing.next_number
 
 
 def _in_window(due: date, start: datetime | None, end: datetime | None) -> bool:

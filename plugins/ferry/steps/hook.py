@@ -51,6 +51,8 @@ class Settings(BaseModel):
     def _http(cls, value: str) -> str:
         if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc or " " in value:
             raise ValueError("must be a URL such as https://api.example.com")
+        if "@" in urlsplit(value).netloc:  # it would be shown wherever the address is
+            raise ValueError("must not hold user or password: they have fields of their own")
         return value.rstrip("/")
 
     @property
@@ -75,7 +77,7 @@ def connection_named(conn_id: str) -> Connection:
 def _unknown(conn_id: str) -> BadInput:
     return BadInput(
         f"Airflow has no connection {conn_id!r}, by which the vendor is to be reached. Create it under Admin > Connections, or "
-        "correct `connection` in the batch's manifest and trigger again."
+        "correct its name in the batch's manifest and trigger again."
     )
 
 

@@ -120,6 +120,19 @@ class AdmitBatchOperator(VendorOperator, SkipMixin):
         raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))
 
 
+class AdmitUndoOperator(AdmitBatchOperator):
+    """Takes up again, to undo it, the batch's newest attempt that did something; returns the attempt's key.
+
+    It holds the batch from then on, so nothing else is sent for it meanwhile.
+    """
+
+    def admission(self, context: Context, *, force: bool) -> Admission:  # noqa: ARG002 (there is nothing to force)
+        """What the ledger decides."""
+        from ferry.steps.undoing import admit_undo
+
+        return admit_undo(self.hook_class(), self.batch_id, context)
+
+
 class StartRunOperator(VendorOperator):
     """Starts the run, once. Waits without a worker while the environment has as many live runs as it may."""
 
@@ -242,6 +255,16 @@ class SettleBatchOperator(VendorOperator):
         from ferry.steps.settling import settle
 
         return settle(work)
+
+
+class SettleUndoOperator(SettleBatchOperator):
+    """Writes the verdict and fails unless the run was undone."""
+
+    def work_on(self, work: Work) -> dict[str, Any]:
+        """Judge the attempt; returns the verdict and the counts."""
+        from ferry.steps.settling import settle_undo
+
+        return settle_undo(work)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from ferry.core.model import RunState
 from ferry.steps.extra_links import LedgerLink
-from ferry.steps.operators import ATTEMPT, AttemptStep
+from ferry.steps.operators import ATTEMPT, AttemptStep, plainly
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
@@ -23,6 +23,8 @@ STARTED = "It was started: wait for it"
 NOT_STARTED = "It was not started: close this attempt"
 APPROVE = "Approve"
 REJECT = "Reject"
+MATTER = "matter"
+"""Key in the data of a question and its answer: the hash of what was decided on."""
 
 
 class AskPersonOperator(AttemptStep, HITLOperator):
@@ -36,11 +38,11 @@ class AskPersonOperator(AttemptStep, HITLOperator):
         super().__init__(**kwargs)
         self.attempt = attempt
 
-    def ask(self, context: Context, work: Work, note: str) -> Any:
+    def ask(self, context: Context, work: Work, note: str, **facts: Any) -> Any:
         """Write that a person is asked, and wait for the answer; `execute_complete` gets it."""
         from ferry.ledger.entries import Kind
 
-        work.record(Kind.ASKED, ref=work.standing.ref, note=note)
+        work.record(Kind.ASKED, ref=work.standing.ref, note=note, **facts)
         return HITLOperator.execute(self, context)
 
     def answered(self, context: Context, event: dict[str, Any]) -> tuple[Work, str, dict[str, Any]]:
@@ -75,29 +77,42 @@ class ApproveOperator(AskPersonOperator):
         """The sentence that says why nobody is asked; empty to ask."""
         return ""
 
+    def matter(self, work: Work) -> str:  # noqa: ARG002 (for subclasses)
+        """What exactly is decided on, as a hash: an answer holds for nothing else. Empty if there is only one thing to decide."""
+        return ""
+
+    def part(self, work: Work) -> str:  # noqa: ARG002 (for subclasses)
+        """Which time the question is asked, where an attempt can come to it anew."""
+        return ""
+
     def execute(self, context: Context) -> Any:
         """Pass where the answer is known or nobody needs to be asked; else ask."""
         from ferry.ledger.entries import Kind
 
-        with self.work(context) as work:
-            if known := work.result():
+        with plainly(self.log), self.work(context) as work:
+            part, matter = self.part(work), self.matter(work)
+            known = work.result(part)
+            if known and known.data.get(MATTER, "") == matter:
                 return self._decided(known.state, known.note)
             if why := self.unattended(work):
-                work.record(Kind.RESULT, ref=work.standing.ref, state=RunState.SUCCEEDED, note=why)
+                data = {MATTER: matter}
+                work.record(Kind.RESULT, key=part, ref=work.standing.ref, state=RunState.SUCCEEDED, note=why, data=data)
                 self.log.info("%s", why)
                 return APPROVE
             self.body = self.facts(work)
-            return self.ask(context, work, "Asked a person whether it may go on.")
+            return self.ask(context, work, "Asked a person whether it may go on.", key=part, data={MATTER: matter})
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Write the answer, who gave it and why."""
+        """Write the answer, who gave it and why; it is an answer to what was shown, whatever has happened since."""
         from ferry.ledger.entries import Kind
 
         work, chosen, form = self.answered(context, event)
+        asked = work.standing.latest(self.step, Kind.ASKED)
         comment = str(form.get("comment") or "").strip()
         state = RunState.SUCCEEDED if chosen == APPROVE else RunState.CANCELLED
         note = f"{work.origin.who} said {chosen.lower()}" + (f": {comment.rstrip('.')}." if comment else ".")
-        work.record(Kind.RESULT, ref=work.standing.ref, state=state, note=note)
+        facts: dict[str, Any] = {"key": asked.key, "data": asked.data} if asked else {}
+        work.record(Kind.RESULT, ref=work.standing.ref, state=state, note=note, **facts)
         return self._decided(state, note)
 
     def _decided(self, state: RunState | None, note: str) -> str:

@@ -7,13 +7,16 @@ from typing import Any
 
 from ferry.core.errors import NotBalanced
 from ferry.core.model import Counts, RunState
-from ferry.ledger.entries import ADMIT, START, AttemptStanding, Verdict, part_of
+from ferry.ledger.entries import ADMIT, START, UNDO, AttemptStanding, Verdict, part_of
 from ferry.steps.work import Work
 
 CHECK = "check_"
 """How the steps begin that may end an attempt before anything is started, by saying that it did not pass."""
-PEOPLE = ("confirm_start", "approve")
+APPROVE, CONFIRM = "approve", "confirm_start"
 """Steps at which a person may end an attempt; an approval only before anything was started."""
+CHANGES = frozenset({"edit_run"})
+"""Steps other than a start whose intent means that the vendor may have changed something."""
+UNDO_STEPS = frozenset({"check_undo", "approve_undo", UNDO, "await_undo", "confirm_undo"})
 FAILED = {
     RunState.FAILED_CLEAN: Verdict.REFUSED,
     RunState.CANCELLED: Verdict.REFUSED,
@@ -24,37 +27,90 @@ FAILED = {
 
 def settle(work: Work) -> dict[str, Any]:
     """Write the verdict of the attempt; raise unless the batch balances, here or in a later attempt of this same DAG run."""
-    standing = work.standing
-    if standing.is_open:
-        verdict, counts, why = judge(standing)
-        work.judge(verdict, asdict(counts), why)
-        standing = work.standing
+    standing = _judged(work)
     last = work.ledger.standing(work.attempt.vendor, work.attempt.environment, work.attempt.batch_id).last or standing
-    told = {"attempt": last.attempt.key, "verdict": str(last.verdict), **asdict(last.counts)}
     if last.verdict is Verdict.BALANCED:
-        return told
-    numbers = ", ".join(f"{name} {number}" for name, number in asdict(last.counts).items())
-    raise NotBalanced(f"{last.attempt} is {last.verdict} ({numbers}): {last.reason}")
+        return _told(last)
+    raise NotBalanced(f"{_said(last)}: {last.reason}")
+
+
+def settle_undo(work: Work) -> dict[str, Any]:
+    """Write the verdict of an attempt that was to be undone; raise unless nothing of it is left."""
+    standing = _judged(work)
+    if standing.undoing and not standing.is_open and standing.run_state is RunState.CANCELLED:
+        return _told(standing)
+    asked = [
+        entry.note
+        for entry in standing.entries
+        if entry.step in UNDO_STEPS and entry.note and entry.seq > standing.openings[-1].seq
+    ]
+    raise NotBalanced(f"{standing.attempt} was not undone: {asked[-1] if asked else 'nothing was sent.'} {_said(standing)}.")
+
+
+def _judged(work: Work) -> AttemptStanding:
+    standing = work.standing
+    if not standing.is_open:
+        return standing
+    verdict, counts, why = judge(standing)
+    work.judge(verdict, asdict(counts), why)
+    return work.standing
+
+
+def _told(standing: AttemptStanding) -> dict[str, Any]:
+    return {"attempt": standing.attempt.key, "verdict": str(standing.verdict), **asdict(standing.counts)}
+
+
+def _said(standing: AttemptStanding) -> str:
+    numbers = ", ".join(f"{name} {number}" for name, number in asdict(standing.counts).items())
+    return f"{standing.attempt} is {standing.verdict} ({numbers})"
 
 
 def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     """Verdict, counts and the sentence for people. What is not known stays open; it is never rounded to refused."""
+    if standing.undoing:
+        return _taken_back(standing)
+    if not (standing.started or _changed(standing)) and (found := _stopped(standing)):
+        return found
     results = standing.results
-    for (step, key), check in results.items():
-        if step.startswith(CHECK) and not key and check.data.get("passed") is False:
-            return Verdict.REFUSED, Counts(), f"{check.note} Correct the files and trigger again."
-    for step in PEOPLE if not standing.started else PEOPLE[:1]:
-        if (said := results.get((step, ""))) and said.state is RunState.CANCELLED:
-            return Verdict.ABANDONED, Counts(), f"{said.note} Trigger again: that is a new attempt."
+    if (said := results.get((CONFIRM, ""))) and said.state is RunState.CANCELLED:
+        return Verdict.ABANDONED, Counts(), f"{said.note} Trigger again: that is a new attempt."
     if reconciled := results.get(("reconcile", "")):
         counts = Counts.from_json(reconciled.counts)
-        balanced = counts.all_arrived and bool(reconciled.data.get("balanced"))
+        balanced = counts.all_arrived and counts.sent > 0 and bool(reconciled.data.get("balanced"))
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
     if not standing.started:
         return _before_start(standing)
     fetched = results.get(("fetch_errors", ""))
     verdict = FAILED.get(standing.run_state) if fetched and standing.run_state else None
     return (verdict, Counts.from_json(fetched.counts), fetched.note) if fetched and verdict else _unfinished(standing)
+
+
+def _changed(standing: AttemptStanding) -> bool:
+    """Whether something was meant at the vendor that changes it, though no run is started by it."""
+    return any(step in CHANGES for step, _ in standing.intents)
+
+
+def _stopped(standing: AttemptStanding) -> tuple[Verdict, Counts, str] | None:
+    """What a check or a person ended before anything was done."""
+    for (step, key), check in standing.results.items():
+        if step.startswith(CHECK) and not key and check.data.get("passed") is False:
+            return Verdict.REFUSED, Counts(), f"{check.note} Correct the files and trigger again."
+    said = standing.results.get((APPROVE, ""))
+    if said and said.state is RunState.CANCELLED:
+        return Verdict.ABANDONED, Counts(), f"{said.note} Trigger again: that is a new attempt."
+    return None
+
+
+def _taken_back(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
+    """An attempt whose run was to be undone: it is only over when somebody has looked at what is left."""
+    looked, seen = standing.results.get(("confirm_undo", "")), standing.seen
+    if looked is None or seen is None or looked.seq < seen.seq or not (seen.state and seen.state.is_final):
+        why = "An undo was asked for and it is not known what came of it. Look at the first red task and clear it."
+        return Verdict.UNKNOWN, Counts(), f"{why} It is not sent twice."
+    counts = Counts.from_json(looked.counts)
+    if seen.state is not RunState.CANCELLED:
+        return Verdict.UNBALANCED, counts, looked.note
+    return (Verdict.UNDONE if ("reconcile", "") in standing.results else Verdict.REFUSED), counts, looked.note
 
 
 def _unfinished(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:

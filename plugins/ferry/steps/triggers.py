@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from ferry.core.errors import FerryError, LedgerError, NotFound, VendorError, VendorUnavailable
 from ferry.core.model import Attempt, Run, RunState
-from ferry.ledger.entries import AttemptStanding, Draft, Kind, Origin
+from ferry.ledger.entries import START, UNDO, AttemptStanding, Draft, Kind, Origin
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
 from ferry.steps.hook import VendorHook
@@ -27,6 +27,8 @@ SHORTEST = 1.0
 """Shortest pause in seconds between two looks; the first look may come at once."""
 GROWTH = 1.5
 """By how much the pause between two looks grows."""
+BEGUN_BY = {"await_run": START, "await_undo": UNDO}
+"""What begins that whose end is waited for: an end that is older is not it."""
 OUTAGE_PAUSE = 300.0
 """Longest pause in seconds while the vendor gives no usable answer."""
 
@@ -98,8 +100,8 @@ class VendorRunTrigger(BaseTrigger):
         ledger = await patiently(self, places.ledger_at, await places.aledger_url())
         attempt = Attempt.parse(self.attempt)
         standing = await patiently(self, ledger.attempt, attempt)
-        known = standing.results.get((self.step, ""))
-        if known is not None and known.state is not None and known.state.is_final:
+        known, begun = standing.results.get((self.step, "")), standing.latest(BEGUN_BY.get(self.step, ""), Kind.INTENT)
+        if known is not None and known.state is not None and known.state.is_final and not (begun and begun.seq > known.seq):
             self.log.info("%s: the ledger already knows the end of %s: %s", attempt, self.step, known.state)
             return Run(known.ref, known.state, known.word, known.counts)
         if not self.ref_in(standing):

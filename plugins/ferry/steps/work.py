@@ -135,15 +135,25 @@ class Work:
         return self.hook_at(at).call(verb)
 
     def once(
-        self, verb: Callable[[Any], Exchange[Run]], *, part: str = "", ref: str = "", max_live: int | None = None, at: str = ""
+        self,
+        verb: Callable[[Any], Exchange[Run]],
+        *,
+        part: str = "",
+        ref: str = "",
+        max_live: int | None = None,
+        at: str = "",
+        data: dict[str, Any] | None = None,
     ) -> Entry | None:
         """Send what must not be sent twice, or learn what became of it. None: it was sent and its fate is unknown.
 
         The intent is in the ledger before anything is sent. Whoever finds an intent without a result never sends. Only a
         certain no of the vendor (or a connection that was never made) frees the step for another intent, with another key.
+        `data` goes into the intent: what must be known to tell later whether it took effect.
         """
         key = self._free_key(part)
-        intent: Intent = self.ledger.intend(self.attempt, self.step, key=key, ref=ref, origin=self.origin, max_live=max_live)
+        intent: Intent = self.ledger.intend(
+            self.attempt, self.step, key=key, ref=ref, origin=self.origin, max_live=max_live, data=data
+        )
         if not intent.fresh:
             return intent.result
         try:
@@ -174,15 +184,19 @@ class Work:
         facts: dict[str, Any] = {"word": run.word, "state": run.state, "counts": run.counters, "note": note}
         return self.record(Kind.ADOPTED, key=self._last_key(part), ref=run.ref, **facts)
 
-    def forget(self, note: str) -> None:
+    def forget(self, note: str, part: str = "") -> None:
         """Declare an intent without a result harmless, so that it may be repeated; only where the vendor's contract says so."""
-        standing = self.standing
-        if not standing.holder.same_run(self.origin):
+        self.must_hold("It may be waiting for the answer right now.")
+        self.record(Kind.RESULT, key=self._last_key(part), state=RunState.FAILED_CLEAN, note=note)
+
+    def must_hold(self, why: str = "") -> None:
+        """NotHolder unless the attempt is this DAG run's: what it holds no more, it must not act on."""
+        holder = self.standing.holder
+        if not holder.same_run(self.origin):
             raise NotHolder(
-                f"{self.attempt}: {self.origin} may not repeat `{self.step}`, because the attempt is held by {standing.holder}, "
-                "which may be waiting for the answer right now. Nothing was sent."
+                f"{self.attempt}: {self.origin} may not do `{self.step}`, because the attempt is held by {holder}. {why} "
+                "Nothing was sent."
             )
-        self.record(Kind.RESULT, key=self._last_key(), state=RunState.FAILED_CLEAN, note=note)
 
     def _last_key(self, part: str = "") -> str:
         keys = [key for step, key in self.standing.intents if step == self.step and part_of(key) == part]

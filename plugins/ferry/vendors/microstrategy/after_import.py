@@ -6,12 +6,11 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ferry.core.errors import FerryError
-from ferry.core.model import Counts, Run, RunState
-from ferry.ledger.entries import Kind
-from ferry.vendors.microstrategy.planning import FILE, SOURCE, library, package
-from ferry.vendors.microstrategy.sent import join, kept
-from ferry.vendors.microstrategy.shapes import Json, can_be_undone, certification, import_word, members, part
+from ferry.core.model import Counts, Run
+from ferry.ledger.entries import Kind, Verdict
+from ferry.vendors.microstrategy.planning import AT_SOURCE, FILE, end_of, package, settings
+from ferry.vendors.microstrategy.sent import join
+from ferry.vendors.microstrategy.shapes import Json, can_be_undone, certification, members, part
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
@@ -27,7 +26,10 @@ def reconcile(work: Work) -> dict[str, int]:
         found = join(work, record, desk)
     counts = asdict(found.counts)
     if found.balanced:
-        note = f"Every one of {found.counts.sent:,} objects is reported by the target, with the action that was asked for."
+        note = (
+            f"The target says '{work.standing.word}', and its record lists every one of {found.counts.sent:,} objects with the "
+            "action that was asked for."
+        )
     else:
         note = (
             f"Of {found.counts.sent:,} objects, {found.counts.accepted:,} are reported as asked for, {found.counts.rejected:,} "
@@ -44,10 +46,11 @@ def fetch_errors(work: Work) -> bool:
     """Keep what the vendor says of a failed import; whether the undo is the way on, which the manifest and the record decide."""
     record, filed = _record(work)
     counts = _counts_of_failure(work, record)
-    wanted = work.section.on_import_failed == "undo"
+    wanted = settings(work)["on_import_failed"] == "undo"
     possible = any(can_be_undone(member) for member in members(record))
-    note = f"{_what_failed(work, record)} {_what_now(possible=possible, wanted=wanted)}"
-    work.record(Kind.RESULT, filed, note=note, counts=asdict(counts), data={"undo": possible})
+    what = _what_failed(work, record)
+    note = f"{what} Part of it may have been written on the target. {_what_now(possible=possible, wanted=wanted)}"
+    work.record(Kind.RESULT, filed, note=note, counts=asdict(counts), data={"undo": possible, "what": what})
     log.info("%s", note)
     return wanted and possible
 
@@ -61,7 +64,7 @@ def _what_failed(work: Work, record: Json) -> str:
     seen = work.standing.seen
     reasons = [str(part(member, "importInfo").get("message") or "").rstrip(".") for member in members(record)]
     told = "; ".join(dict.fromkeys(reason for reason in reasons if reason)) or "the vendor gives no reason"
-    return f"The import ended '{seen.word if seen else ''}': {told}. Part of it may have been written on the target."
+    return f"The import ended '{seen.word if seen else ''}': {told}."
 
 
 def _what_now(*, possible: bool, wanted: bool) -> str:
@@ -84,38 +87,15 @@ def _record(work: Work) -> tuple[Json, Any]:
     return record, work.evidence.file_json(work.attempt, work.step, RECORD, record)
 
 
-def confirm_undo(work: Work) -> dict[str, int]:
-    """What holds after the undo of a failed import: nothing of it is on the target, or nobody can say."""
-    record, filed = _record(work)
-    words = sorted({import_word(member) for member in members(record)})
-    with work.desk() as desk:
-        sent = sum(one.records for one in kept(work, desk))
-    failed = work.standing.results[("fetch_errors", "")]
-    if work.standing.run_state is not RunState.CANCELLED:
-        note = (
-            f"The failed import could not be taken back ({', '.join(words)}): {_reason(work)}. What is on the target is unknown: "
-            "look at it with the vendor's people before anything is sent again."
-        )
-        work.record(Kind.RESULT, filed, step="fetch_errors", note=note, counts=failed.counts)
-        raise FerryError(note)
-    counts = asdict(Counts(sent=sent, rejected=sent))
-    said = failed.note.partition(". ")[0]
-    note = f"{said}. It was taken back: nothing of it is on the target. Correct the cause and trigger the batch again."
-    work.record(Kind.RESULT, filed, step="fetch_errors", note=note, counts=counts)
-    return counts
-
-
-def _reason(work: Work) -> str:
-    seen = work.standing.seen
-    return (seen.note if seen else "") or "the vendor gives no reason"
-
-
 def sync_certification(work: Work) -> bool:
     """Say on the target, too, who certified the package and when, where the manifest asks for it; whether it does."""
-    if not work.section.certify or work.section.package_file or library(work) == library(work, SOURCE):
+    if not settings(work)["certify"]:
+        return False
+    work.must_hold()
+    if end_of(work) == end_of(work, AT_SOURCE):
         return False
     run, made = Run(work.standing.ref), package(work)
-    told = certification(work.call(lambda api: api.record(made), at=SOURCE))
+    told = certification(work.call(lambda api: api.record(made), at=AT_SOURCE))
     said = {name: told[name] for name in ("status", "operator", "lastUpdatedDate") if told.get(name)}
     found = work.call(lambda api: api.certify(run, said))
     work.record(Kind.RESULT, ref=run.ref, word=str(found.get("status")), note="The certification stands on both sides.")
@@ -124,12 +104,12 @@ def sync_certification(work: Work) -> bool:
 
 def clean_up(work: Work) -> bool:
     """Delete the migration on both sides, as the very last thing and only if asked for; its undo package goes with it."""
-    reconciled = work.standing.results.get(("reconcile", ""))
-    if not work.section.clean_up or reconciled is None or not reconciled.data.get("balanced"):
+    if not settings(work)["clean_up"] or work.standing.verdict is not Verdict.BALANCED:
         return False
+    work.must_hold()
     made, run, file = package(work), Run(work.standing.ref), Run(work.standing.ref_of("open_run", FILE))
     if made.ref:
-        work.call(lambda api: api.delete(made), at=SOURCE)
+        work.call(lambda api: api.delete(made), at=AT_SOURCE)
     if file.ref:
         work.call(lambda api: api.delete_file(file))
     work.call(lambda api: api.delete(run))

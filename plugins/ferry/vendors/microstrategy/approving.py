@@ -1,15 +1,15 @@
-"""What a person is shown before an import or an undo: enough to decide, and nothing of any object but its type."""
+"""What a person is shown before an import or an undo: enough to decide, of objects only their types, and what the vendor says."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferry.core.model import Run
 from ferry.vendors.microstrategy.making import must_be_checked
-from ferry.vendors.microstrategy.planning import SOURCE, library, package
+from ferry.vendors.microstrategy.planning import AT_SOURCE, end_of, package, settings
 from ferry.vendors.microstrategy.shapes import can_be_undone, import_word, members, part, project_of
-from ferry.vendors.microstrategy.undoing import APPROVAL, UNDOES
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
@@ -25,12 +25,10 @@ def import_facts(work: Work) -> str:
     section, made = work.batch.section, package(work)
     checked = work.standing.results[("check_package", "")]
     lines = [
-        f"**{section.name or work.batch.manifest.title or work.attempt.batch_id}** ({work.attempt})",
+        f"**{plain(section.name or work.batch.manifest.title or work.attempt.batch_id)}** ({work.attempt})",
         "",
-        f"* From **{library(work, SOURCE)['name']}**"
-        if not section.package_file
-        else f"* From file **{section.package_file.file}**",
-        f"* To **{library(work)['name']}** ({work.attempt.environment})",
+        f"* From **{_origin(work)}**",
+        f"* To **{plain(end_of(work)['name'])}** ({work.attempt.environment})",
         f"* Asked for by {_asker(work)}",
         f"* Vendor's id: `{made.ref or 'none before the import'}`",
         f"* Validation on the target: {_validation(work)}",
@@ -49,11 +47,12 @@ def undo_facts(work: Work) -> str:
     run = Run(work.standing.ref)
     record = work.call(lambda api: api.record(run, whole=False))
     rows = [[project_of(one), import_word(one), "yes" if can_be_undone(one) else "no", _size(one)] for one in members(record)]
-    reasons = {str(part(one, "importInfo").get("message") or "") for one in members(record)} - {""}
+    reasons = {plain(str(part(one, "importInfo").get("message") or "")) for one in members(record)} - {""}
+    title = plain(str(work.standing.entries[0].data.get("title") or ""))
     lines = [
-        f"**{work.standing.entries[0].data.get('title') or work.attempt}**",
+        f"**{title}** ({work.attempt})" if title else f"**{work.attempt}**",
         "",
-        f"* On **{library(work)['name']}** ({work.attempt.environment})",
+        f"* On **{plain(end_of(work)['name'])}** ({work.attempt.environment})",
         f"* Asked for by {_asker(work)}",
         f"* Vendor's id: `{run.ref}`",
         *(f"* The vendor says: {reason}" for reason in sorted(reasons)),
@@ -69,14 +68,12 @@ def undo_facts(work: Work) -> str:
 def import_unattended(work: Work) -> str:
     """Why nobody needs to be asked about the import; empty to ask."""
     must_be_checked(work)
-    return AUTO if work.batch.section.approval == "auto" else ""
+    return AUTO if settings(work)["approval"] == "auto" else ""
 
 
 def undo_unattended(work: Work) -> str:
-    """The same for an undo: as the manifest said when the import was admitted."""
-    told = work.standing.entries[0].data
-    approval = told[APPROVAL] if UNDOES in told else work.section.approval
-    return AUTO if approval == "auto" else ""
+    """The same for an undo, as the manifest said when the batch was checked."""
+    return AUTO if settings(work)["approval"] == "auto" else ""
 
 
 def _asker(work: Work) -> str:
@@ -93,7 +90,7 @@ def _undoable(work: Work) -> str:
     findings = work.standing.results[("check_batch", "")].data.get("findings") or []
     if any(finding.get("code") == "NO_UNDO" for finding in findings):
         return "**no**, a rule is keep_both"
-    return "yes" if work.batch.section.keep_undo else "**no**, the manifest says keep_undo: false"
+    return "yes" if settings(work)["keep_undo"] else "**no**, the manifest says keep_undo: false"
 
 
 def _size(member: Any) -> str:
@@ -110,4 +107,20 @@ def _table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> list[str]:
 
 
 def _row(cells: Iterable[Any]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(plain(str(cell)) for cell in cells) + " |"
+
+
+def _origin(work: Work) -> str:
+    told = work.batch.section.package_file
+    return f"file {plain(told.file)}" if told else plain(end_of(work, AT_SOURCE)["name"])
+
+
+def plain(text: str) -> str:
+    """Text that a page shows as it is: on one line, and nothing in it is Markdown."""
+    return re.sub(r"([\\`*\[\]<>#|])", r"\\\1", " ".join(text.split()))
+
+
+def import_matter(work: Work) -> str:
+    """The hash of what an approval is given for."""
+    checked = work.standing.results.get(("check_package", ""))
+    return str(checked.data.get("fingerprint", "")) if checked else ""

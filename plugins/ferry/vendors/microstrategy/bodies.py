@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferry.vendors.microstrategy.content import MetadataObject
-from ferry.vendors.microstrategy.manifest import PackageSpec
+from ferry.vendors.microstrategy.manifest import PackageSpec, TypeRule
 from ferry.vendors.microstrategy.shapes import Json, decoded_tree, members, part
-from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, PROJECT
+from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, PROJECT, type_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,12 @@ def validation_body(record: Json) -> dict[str, Any]:
     }
 
 
+def changed_rules(asked: Json, member: Json) -> bool:
+    """Whether a package's rules are others than were asked for; what the vendor does not tell is not held against it."""
+    wanted, told = part(asked, "settings"), part(part(part(member, "packageInfo"), "tocView"), "settings")
+    return any(name in told and (told[name] or None) != (wanted[name] or None) for name in wanted)
+
+
 def _kept(info: Json) -> dict[str, Any]:
     return {name: info[name] for name in ("type", "purpose", "project", "tocView") if name in info}
 
@@ -143,10 +149,15 @@ def _merge(spec: PackageSpec) -> dict[str, Any]:
     told: dict[str, Any] = {
         "validateDependencies": merge.validate_dependencies,
         "folderActions": _by_id(merge.folders),
-        "objectTypeActions": [dict(rule) for rule in merge.types],
+        "objectTypeActions": [_type_rule(rule) for rule in merge.types],
         "objectActions": _by_id(merge.objects),
     }
     return told | ({"translationAction": merge.translations} if merge.translations else {})
+
+
+def _type_rule(rule: TypeRule) -> dict[str, Any]:
+    subtype = {} if rule.subtype is None else {"subtype": rule.subtype}
+    return {"type": type_number(str(rule.type))} | subtype | {"action": rule.action}
 
 
 def _by_id(rules: Mapping[str, str]) -> list[dict[str, str]]:

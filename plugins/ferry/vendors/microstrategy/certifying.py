@@ -49,6 +49,7 @@ def _broken_rule(record: Json, action: str, there: str, wanted: str) -> str:
 
 def certify_package(work: Work) -> str:
     """Bring the certification about at the source; the status that is there then."""
+    work.must_hold()
     told, run = work.batch.section.certification, Run(work.standing.ref)
     found = work.call(lambda api: api.certify(run, {"status": told.status}))
     who = part(found, "operator").get("name") or "the vendor names nobody"

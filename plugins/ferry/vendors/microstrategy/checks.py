@@ -10,7 +10,7 @@ from ferry.core.findings import Level
 from ferry.vendors.microstrategy.bodies import Member, Project
 from ferry.vendors.microstrategy.content import Code, Findings, ObjectCheck, check_rules, is_id, keeps_both
 from ferry.vendors.microstrategy.manifest import MicroStrategySection, PackageSpec
-from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, GROUP, MERGE_ACTIONS, PROJECT
+from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, GROUP, MERGE_ACTIONS, PROJECT, type_number
 
 MOST_MEMBERS = 100  # [D] a server setting; this is its default
 MOST_BYTES = 2 * 1024**3  # [D]
@@ -47,10 +47,13 @@ def _check_merge(package: PackageSpec, into: Findings) -> None:
     merge = package.merge
     if merge is None:
         return
-    told = [*merge.folders.values(), *merge.objects.values(), *(str(rule.get("action")) for rule in merge.types)]
-    for action in sorted(set(told) - set(MERGE_ACTIONS)):
+    for action in sorted(set(merge.actions) - set(MERGE_ACTIONS)):
         message = f"merge: {action!r} is no action of a project merge. There are {', '.join(MERGE_ACTIONS)}."
         into.add(Level.ERROR, Code.BAD_ACTION, message, file=MANIFEST, table=package.label, column="merge")
+    for rule in merge.types:
+        if type_number(str(rule.type)) is None:
+            message = f"merge: {rule.type!r} is neither the number nor the name of an object type."
+            into.add(Level.ERROR, Code.BAD_TYPE, message, file=MANIFEST, table=package.label, column="merge")
     for key in [key for key in (*merge.folders, *merge.objects) if not is_id(key)]:
         message = f"merge: {key!r} is no id of a folder or an object, which has 32 hex digits; its rule would concern nothing."
         into.add(Level.ERROR, Code.BAD_ID, message, file=MANIFEST, table=package.label, column="merge")
@@ -96,12 +99,26 @@ def place(members: Sequence[Member], source: Projects, target: Projects, into: F
         wanted = member.spec.target_project or same
         theirs = project_named(wanted, target, "target", into)
         placed.append(Member(member.spec, member.objects, mine, theirs))
-    twice = Counter(one.source.id for one in placed if one.source)
-    for one in placed:
-        if one.source and twice[one.source.id] > 1:
-            message = "Two packages of the group lead to one project, by its name and by its id. Join them."
-            into.add(Level.ERROR, Code.PROJECT_TWICE, message, file=MANIFEST, table=one.spec.label)
+    for side in ("source", "target"):
+        _check_projects_once(placed, side, into)
     return placed
+
+
+def _check_projects_once(placed: Sequence[Member], side: str, into: Findings) -> None:
+    """At most one package per project [D], whatever the manifest calls it, on either side."""
+    twice = Counter(project.id for one in placed if (project := getattr(one, side)))
+    for one in placed:
+        if (project := getattr(one, side)) and twice[project.id] > 1:
+            message = f"Two packages of the group lead to project {project.name} on the {side}. Join them, or make two batches."
+            into.add(Level.ERROR, Code.PROJECT_TWICE, message, file=MANIFEST, table=one.spec.label)
+
+
+def check_one_library(placed: Sequence[Member], into: Findings) -> None:
+    """Source and target may be one Library [D], but a project that is imported into itself is a slip."""
+    for one in placed:
+        if one.source == one.target:
+            message = "Source and target are the same: the package would be imported where it comes from. Check both connections."
+            into.add(Level.ERROR, Code.SAME_PLACE, message, file=MANIFEST, table=one.spec.label)
 
 
 def project_named(told: str, known: Projects, side: str, into: Findings) -> Project | None:

@@ -17,7 +17,7 @@ from ferry.vendors.microstrategy.vocabulary import (
     ACL_ON_NEW,
     ACL_ON_REPLACING,
     ACTIONS,
-    DELETE,
+    CONTAINERS,
     KEEP_BOTH,
     MERGE_ACTIONS,
     TYPES,
@@ -52,8 +52,9 @@ class Code(StrEnum):
     CONFIGURATION_NOT_FIRST = "CONFIGURATION_NOT_FIRST"
     ORDER = "ORDER"
     NO_PROJECT = "NO_PROJECT"
-    NOT_EDITABLE = "NOT_EDITABLE"
     TOO_LARGE = "TOO_LARGE"
+    EMPTY_FILE = "EMPTY_FILE"
+    SAME_PLACE = "SAME_PLACE"
 
 
 class Findings(findings.Findings):
@@ -133,7 +134,8 @@ class ObjectCheck:
         good = self._check_id(key, place) & self._check_type(number, spec, place)
         if action not in ACTIONS:
             good = False
-            self._fault(place, "action", action, Code.BAD_ACTION, f"There is no such action. There are {', '.join(ACTIONS)}.")
+            fault = "There is no such action" if action else "The object needs an action of its own here"
+            self._fault(place, "action", action, Code.BAD_ACTION, f"{fault}. There are {', '.join(ACTIONS)}.")
         return MetadataObject(key, number or 0, action, spec.include_dependents, spec.name.strip()) if good else None
 
     def _check_id(self, key: str, place: Place) -> bool:
@@ -147,6 +149,11 @@ class ObjectCheck:
 
     def _check_type(self, number: int | None, spec: ObjectSpec, place: Place) -> bool:
         kind, told = self._package.type, str(spec.type)
+        if number in CONTAINERS:
+            self._fault(
+                place, "type", told, Code.BAD_TYPE, "Folders and projects are not put into packages; list what is in them."
+            )
+            return False
         if number is None:
             self._fault(place, "type", told, Code.BAD_TYPE, "This is neither the number nor the name of an object type.")
             return False
@@ -210,17 +217,9 @@ def check_rules(package: PackageSpec, into: Findings) -> None:
 
 def keeps_both(package: PackageSpec, objects: list[MetadataObject]) -> bool:
     """Whether any rule of the package is `keep_both`, so that the import will leave no undo package [D]."""
-    merge = package.merge
-    by_rule = (
-        [*merge.folders.values(), *merge.objects.values(), *(str(rule.get("action")) for rule in merge.types)] if merge else []
-    )
+    by_rule = package.merge.actions if package.merge else []
     rules = [package.rules.default_action, package.rules.acl_on_replacing_objects]
     return KEEP_BOTH in [*rules, *by_rule, *(one.action for one in objects)]
-
-
-def deletes(objects: list[MetadataObject]) -> int:
-    """How many objects are to be removed from the target."""
-    return sum(one.action == DELETE for one in objects)
 
 
 def _column(place: Place, column: str, value: str) -> Place:

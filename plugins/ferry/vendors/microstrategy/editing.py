@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ferry.core.errors import BadInput, BatchRefused, VendorUnavailable
+from ferry.core.errors import AnswerLost, BadInput, BatchRefused, NotFound, VendorUnavailable
 from ferry.core.exchange import Exchange
 from ferry.core.findings import Level
 from ferry.core.model import Counts, Run, RunState
@@ -17,7 +18,8 @@ from ferry.vendors.microstrategy.bodies import Member, group_edit, migration_edi
 from ferry.vendors.microstrategy.checks import check_members, place
 from ferry.vendors.microstrategy.content import Findings
 from ferry.vendors.microstrategy.library import PAUSES
-from ferry.vendors.microstrategy.sent import join_content, keep, keep_whole
+from ferry.vendors.microstrategy.planning import SAID, keep_members, places, planned
+from ferry.vendors.microstrategy.sent import join_content, keep_whole
 from ferry.vendors.microstrategy.shapes import Json, Ref, members, package_word, part, project_of, request_word
 from ferry.vendors.microstrategy.vocabulary import EDITABLE, FAILED, GROUP, OPEN_REQUESTS, UPLOADED
 
@@ -27,13 +29,22 @@ if TYPE_CHECKING:
     from ferry.vendors.microstrategy.manifest import Which
 
 RECORD = "record.json"
+BEFORE = "before"
+"""Key in an intent's data: the hash of the record as it was when the edit was sent."""
 
 
 def find_run(work: Work) -> str:
     """The ref of the record that the manifest names, which must be there."""
+    if known := work.result():  # a batch that is named may have made another record since
+        return known.ref
     which = work.batch.section.edit or work.batch.section.certification
     run = Run(named(work, which))
-    record = work.call(lambda api: api.record(run))
+    try:
+        record = work.call(lambda api: api.record(run))
+    except NotFound:
+        note = f"{work.attempt.environment} knows no {run.ref}. Check the id, and that `connection` leads to the source."
+        work.record(Kind.RESULT, step="check_batch", note=note, data={"passed": False})
+        raise BatchRefused(f"{note} Nothing was sent.") from None
     filed = work.evidence.file_json(work.attempt, work.step, RECORD, record)
     word = ", ".join(sorted({package_word(one) for one in members(record)}))
     work.record(Kind.ADOPTED, filed, ref=run.ref, word=word, note="The record that the manifest names.")
@@ -44,7 +55,7 @@ def named(work: Work, which: Which) -> str:
     """The ref behind a migration, a group, or the batch that made one."""
     if which.batch is None:
         return str(Ref("group", which.group)) if which.group else str(which.migration)
-    rows = [row for row in work.ledger.batches(work.attempt.vendor, limit=10_000) if row.batch_id == which.batch]
+    rows = work.ledger.batches(work.attempt.vendor, batch_id=which.batch)
     last = [work.ledger.standing(row.vendor, row.environment, row.batch_id).last for row in rows]
     refs = sorted({standing.ref_of("open_run") for standing in last if standing} - {""})
     if len(refs) != 1:
@@ -55,25 +66,26 @@ def named(work: Work, which: Which) -> str:
 
 def check_edit(work: Work) -> dict[str, Any]:
     """The vendor's rules for edits, then the new content; BatchRefused before anything is sent if one is broken."""
+    if (known := work.result()) and ("edit_run", "") in work.standing.intents:  # what was sent is not judged anew
+        return {"findings": known.note}
     record = work.call(lambda api: api.record(Run(work.standing.ref)))
     if broken := broken_rule(record):
-        note = (
-            f"{Ref.parse(work.standing.ref).kind.capitalize()} {work.standing.ref} cannot be edited: {broken} Nothing was sent."
-        )
-        work.record(Kind.RESULT, note=note, data={"passed": False})
-        raise BatchRefused(note)
+        _refuse(work, f"{Ref.parse(work.standing.ref).kind.capitalize()} {work.standing.ref} cannot be edited: {broken}")
     findings = Findings()
-    projects = work.call(lambda api: api.projects())
-    placed = place(check_members(work.batch, findings), projects, _target_projects(record), findings)
+    here = work.call(lambda api: api.projects())
+    placed = place(check_members(work.batch, findings), here, here | _target_projects(record), findings)
     if mismatch := _mismatch(record, placed):
-        work.record(Kind.RESULT, note=mismatch, data={"passed": False})
-        raise BatchRefused(f"{mismatch} Nothing was sent.")
+        _refuse(work, mismatch)
     if not findings.count(Level.ERROR):
-        _keep_what_is_asked(work, placed, record)
-    told = [
-        {side: asdict(found) if found else None for side, found in (("source", m.source), ("target", m.target))} for m in placed
-    ]
-    return report(work, findings, records=findings.records, projects=told)
+        keep_members(work, placed)
+        if not placed:  # a new name only: the record as a whole is what is accounted for
+            keep_whole(work, 1, project_of(members(record)[0]), "name")
+    return report(work, findings, say=SAID, records=findings.records, projects=[places(member) for member in placed])
+
+
+def _refuse(work: Work, note: str) -> NoReturn:
+    work.record(Kind.RESULT, note=note, data={"passed": False})
+    raise BatchRefused(f"{note} Nothing was sent.")
 
 
 def broken_rule(record: Json) -> str:
@@ -119,45 +131,41 @@ def _mismatch(record: Json, placed: list[Member]) -> str:
     return ""
 
 
-def _keep_what_is_asked(work: Work, placed: list[Member], record: Json) -> None:
-    for number, member in enumerate(placed, 1):
-        if member.spec.merge is not None:
-            keep_whole(work, number, member.spec.label, "project merge")
-        else:
-            keep(work, number, member.spec.label, member.objects, source_project=member.source.id if member.source else "")
-    if not placed:  # a new name only: the record as a whole is what is accounted for
-        keep_whole(work, 1, project_of(members(record)[0]), "name")
-
-
 def edit_run(work: Work) -> str:
-    """Send the edit, once; one whose answer was lost is judged by the record."""
-    run = Run(work.standing.ref)
+    """Send the edit, once; one whose answer was lost is judged by the record, against what it was before."""
+    work.must_hold()
+    run, body = Run(work.standing.ref), None
     record = work.call(lambda api: api.record(run))
-    body = _body(work, record)
     project_id = "" if Ref.parse(run.ref).kind == GROUP else str(part(part(record, "packageInfo"), "project").get("id") or "")
     for _ in range(2):
-        if work.may_send() and (broken := broken_rule(record)):
-            raise BatchRefused(f"{run.ref} cannot be edited any more: {broken} Nothing was sent; clear check_batch.")
-        entry = work.once(lambda api: api.edit(run, body, project_id), ref=run.ref)
+        if work.may_send():
+            if broken := broken_rule(record):
+                raise BatchRefused(f"{run.ref} cannot be edited any more: {broken} Nothing was sent; clear check_batch.")
+            body = _body(work, record)
+        entry = work.once(_sending(run, body, project_id), ref=run.ref, data={BEFORE: _essence(record)})
         if entry is not None:
             return entry.ref
-        if work.call(_seen_edited(run, record)):
+        if work.call(_looking(run, str(work.last_intent().data[BEFORE]))):
             return work.adopt(run, "The answer to the edit was lost; the record shows that it was made.").ref
         work.forget("The answer to the edit was lost, and a minute later the record is as it was.")
     raise VendorUnavailable(
-        f"MicroStrategy's answer to the edit of {run.ref} was lost twice, and its record is as it was. Try again."
+        f"MicroStrategy's answer to the edit of {run.ref} was lost twice, and its record is as it was. The step may be tried "
+        "again."
     )
+
+
+def _sending(run: Run, body: Json | None, project_id: str) -> Callable[[MicroStrategyApi], Exchange[Run]]:
+    def verb(api: MicroStrategyApi) -> Exchange[Run]:
+        if body is None:  # another try of this very step came to its end in this instant
+            raise AnswerLost("Another try of this step was under way. Whether the edit was made is looked up.")
+        return api.edit(run, body, project_id)
+
+    return verb
 
 
 def _body(work: Work, record: Json) -> dict[str, Any]:
-    checked = work.standing.results[("check_batch", "")].data["projects"]
-    placed = place(
-        check_members(work.batch, Findings()),
-        {told["source"]["name"]: told["source"]["id"] for told in checked if told["source"]},
-        {told["target"]["name"]: told["target"]["id"] for told in checked if told["target"]},
-        Findings(),
-    )
-    name = work.batch.section.name or ""
+    """The edit from the manifest, with the projects that check_batch found."""
+    placed, name = planned(work), work.batch.section.name or ""
     return (
         group_edit(record, placed, name)
         if "migrations" in record
@@ -165,13 +173,13 @@ def _body(work: Work, record: Json) -> dict[str, Any]:
     )
 
 
-def _seen_edited(run: Run, before: Json) -> Callable[[MicroStrategyApi], Exchange[bool]]:
+def _looking(run: Run, before: str) -> Callable[[MicroStrategyApi], Exchange[bool]]:
     """Whether the record is being made anew, or is another than it was; looked at over a minute."""
 
     def look(api: MicroStrategyApi) -> Exchange[bool]:
         for pause in PAUSES:
             now = yield from api.record(run, after=pause)
-            if any(package_word(one) == "creating" for one in members(now)) or _essence(now) != _essence(before):
+            if any(package_word(one) == "creating" for one in members(now)) or _essence(now) != before:
                 return True
         return False
 
@@ -179,12 +187,13 @@ def _seen_edited(run: Run, before: Json) -> Callable[[MicroStrategyApi], Exchang
 
 
 def _essence(record: Json) -> str:
-    """What an edit changes of a record, as text."""
+    """A hash over what an edit changes of a record."""
     told = [
         [part(member, "packageInfo").get(name) for name in ("name", "lastUpdatedDate", "tocView", "status")]
         for member in members(record)
     ]
-    return json.dumps([record.get("name"), told], sort_keys=True, default=str)
+    whole = json.dumps([record.get("name"), told], sort_keys=True, default=str)
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def reconcile_edit(work: Work) -> dict[str, int]:

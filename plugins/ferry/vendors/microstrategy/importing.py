@@ -3,56 +3,66 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferry.core.errors import BatchRefused
+from ferry.core.errors import AnswerLost, BatchRefused
+from ferry.core.exchange import Exchange
 from ferry.core.model import Receipt, Run, RunState
 from ferry.ledger.entries import Kind
+from ferry.steps.people import MATTER
 from ferry.vendors.microstrategy.making import refuse
-from ferry.vendors.microstrategy.planning import FILE, SOURCE, aim, header, library, package
+from ferry.vendors.microstrategy.planning import AT_SOURCE, FILE, aim, end_of, header, package, settings
 from ferry.vendors.microstrategy.shapes import Json, fingerprint, members, package_word, replicated, request_word
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
+    from ferry.vendors.microstrategy.api import MicroStrategyApi
 
 _CHUNK = 1024 * 1024
 
 
 def certify_package(work: Work) -> bool:
     """Certify the package while it may still be [D: before it is locked], where the manifest asks for it; whether it does."""
-    if not work.batch.section.certify or work.batch.section.package_file:
+    if work.standing.started or not settings(work)["certify"]:
         return False
+    _must_be_approved(work)
     run = package(work)
-    said = work.call(lambda api: api.certify(run, {"status": "certified"}), at=SOURCE)
+    said = work.call(lambda api: api.certify(run, {"status": "certified"}), at=AT_SOURCE)
     work.record(Kind.RESULT, ref=run.ref, word=str(said.get("status")), note="The package is certified at the source.")
     return True
 
 
 def lock_package(work: Work) -> bool:
     """Request and approve the import at the source, which locks the package; only where the approval is in the ledger."""
-    _must_be_approved(work)
-    if work.batch.section.package_file:
-        return False
     run = package(work)
-    record = work.call(lambda api: api.lock(run), at=SOURCE)
+    if work.standing.started or not run.ref:
+        return False
+    _must_be_approved(work)
+    record = work.call(lambda api: api.lock(run), at=AT_SOURCE)
     _must_be_the_same(work, record)
-    words = sorted({package_word(one) for one in members(record)})
-    work.record(
-        Kind.RESULT, ref=run.ref, word=", ".join(words), note="The import is requested and approved; the package is locked."
-    )
+    words = ", ".join(sorted({package_word(one) for one in members(record)}))
+    work.record(Kind.RESULT, ref=run.ref, word=words, note="The import is requested and approved; the package is locked.")
     return True
 
 
 def _must_be_approved(work: Work) -> None:
-    approved = work.standing.results.get(("approve", ""))
+    """What is approved is the very package that was checked last; and only the attempt's holder acts on it."""
+    work.must_hold()
+    approved, checked = (work.standing.results.get((step, "")) for step in ("approve", "check_package"))
     if approved is None or approved.state is not RunState.SUCCEEDED:
         raise BatchRefused(f"Nobody has approved {work.attempt}, so nothing is imported. Clear approve to ask again.")
+    if checked is None or approved.data.get(MATTER) != checked.data.get("fingerprint"):
+        raise BatchRefused(
+            f"What was approved for {work.attempt} is not what is there now: the package was checked again since, and differs. "
+            "Nothing was imported. Clear approve, which asks about it as it is."
+        )
 
 
 def _must_be_the_same(work: Work, record: Json) -> None:
-    checked = work.standing.results[("check_package", "")]
-    if checked.data.get("fingerprint") != fingerprint(record):
+    approved = work.standing.results[("approve", "")]
+    if approved.data.get(MATTER) != fingerprint(record):
         refuse(
             work,
             "The package was changed at the source after it was checked and approved. Nothing was imported. Find out in "
@@ -62,18 +72,17 @@ def _must_be_the_same(work: Work, record: Json) -> None:
 
 def upload_batch(work: Work) -> int:
     """Carry the package to the target's file store, where the Libraries share no storage; bytes sent."""
-    section = work.batch.section
-    if not section.travels_as_file:
+    if work.standing.started or not settings(work)["by_file"]:
         return 0
     _must_be_approved(work)
     if known := work.standing.results.get(("open_run", FILE)):
         return int(known.data["receipt"]["size"])
-    if section.package_file:
-        with work.batch.local(section.package_file.file) as source:
+    if told := work.batch.section.package_file:
+        with work.batch.local(told.file) as source:
             return _upload(work, source)
     with work.desk() as desk:
         run, source = package(work), desk / "package.mmp"
-        work.call(lambda api: api.download(run, source), at=SOURCE)
+        work.call(lambda api: api.download(run, source), at=AT_SOURCE)
         return _upload(work, source)
 
 
@@ -95,7 +104,7 @@ def _about(work: Work, receipt: Receipt) -> dict[str, Any]:
         "size": receipt.size,
         "sha256": receipt.sha256,
         "extension": "mmp",
-        "environment": library(work),
+        "environment": end_of(work),
         "extraInfo": {"packageType": kind, "packagePurpose": purpose},
     }
 
@@ -111,22 +120,32 @@ def _receipt(source: Path) -> Receipt:
 
 def start_run(work: Work) -> bool:
     """True once the vendor's answer is known; False where it was lost. Nothing is imported on any second call."""
-    _must_be_approved(work)
     limit, project_id = work.hook.settings.max_live_runs, header(work)
-    if work.batch.section.travels_as_file:
+    sends = work.may_send()
+    if sends:
+        _must_be_approved(work)
+    if settings(work)["by_file"]:
         file, where = Run(work.standing.ref_of("open_run", FILE)), aim(work)
         entry = work.once(lambda api: api.import_file(file, where, project_id), ref=file.ref, max_live=limit)
     else:
-        run, keep_undo = package(work), work.batch.section.keep_undo
-        # What was meant before is only looked up, and then the source need not be asked.
-        body = _record_to_import(work, run) if work.may_send() else {}
-        entry = work.once(lambda api: api.import_run(run, body, project_id, keep_undo=keep_undo), ref=run.ref, max_live=limit)
+        run, keep_undo = package(work), bool(settings(work)["keep_undo"])
+        body = _record_to_import(work, run) if sends else None
+        entry = work.once(_importing(run, body, project_id, keep_undo=keep_undo), ref=run.ref, max_live=limit)
     return entry is not None
+
+
+def _importing(run: Run, body: Json | None, project_id: str, *, keep_undo: bool) -> Callable[[MicroStrategyApi], Exchange[Run]]:
+    def verb(api: MicroStrategyApi) -> Exchange[Run]:
+        if body is None:  # another try of this very step came to its end in this instant
+            raise AnswerLost("Another try of this step was under way. Whether the import began is looked up.")
+        return api.import_run(run, body, project_id, keep_undo=keep_undo)
+
+    return verb
 
 
 def _record_to_import(work: Work, run: Run) -> dict[str, Any]:
     """The whole record as the source has it now: locked, approved, and still what was approved."""
-    record = work.call(lambda api: api.record(run), at=SOURCE)
+    record = work.call(lambda api: api.record(run), at=AT_SOURCE)
     _must_be_the_same(work, record)
     words = {package_word(one) for one in members(record)}
     if words != {"locked"} or request_word(record) != "approved":

@@ -19,7 +19,9 @@ PAGE = 1000  # the most a list gives at once [D]
 ENDED = "ERR009"  # session invalid or timed out [D]
 PAUSES = (0.0, 5.0, 15.0, 40.0)
 """Seconds before each look for what a lost call may have done; a vendor that is late by a minute is still believed."""
-_STORAGE = "Storage Service"  # [D] the part of the texts that old and new servers share
+_NO_STORAGE = re.compile(
+    r"API requires \w+ Storage Service|Storage Service is not configured"
+)  # [D] said before anything is done
 _TOO_OLD = "HTTP 404 Not Found"  # [C] how a server answers an endpoint that its version lacks
 
 
@@ -92,7 +94,7 @@ class Library(VendorApi):
         if answer.status_code == 401 and code == ENDED:
             said = f"MicroStrategy's session ended before {what} ({self.explain(answer)})."
             return VendorUnavailable(f"{said} The step may be tried again.") if repeatable else SessionEnded(said, status=401)
-        if answer.status_code >= 500 and _STORAGE in (reason := self.explain(answer)):  # documented texts: a clear no
+        if answer.status_code >= 500 and _NO_STORAGE.search(reason := self.explain(answer)):  # documented texts: a clear no
             return VendorRefused(
                 f"MicroStrategy answered {what}: {reason}. Have the administrator of that Library look at its Storage Service, "
                 "then clear the task.",

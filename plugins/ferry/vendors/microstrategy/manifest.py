@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, TypeAdapter, model_validator
 
 from ferry.core.batch import BatchFile, Section, Strict
 from ferry.vendors.microstrategy import SOURCE
 from ferry.vendors.microstrategy.vocabulary import CERTIFICATIONS, GROUP, MERGE, MIGRATION, OBJECTS, PROJECT
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$")]
+"""Something that can be read, on one line."""
 _ID = re.compile(r"[0-9A-Fa-f]{32}")
 _RECORD_ID = re.compile(r"[0-9A-Za-z]{8,64}:[0-9A-Za-z]{8,64}")
 
@@ -28,6 +29,14 @@ def _package_id(text: str) -> str:
     return text.upper()
 
 
+def _no_truth(told: Any) -> Any:
+    if isinstance(told, bool):  # YAML's yes and no are no type of object, though Python would count with them
+        raise ValueError("must be the number or the name of an object type")  # noqa: TRY004 (pydantic tells only these)
+    return told
+
+
+Number = Annotated[str | int, BeforeValidator(_no_truth)]
+"""The type of an object, by number or by name."""
 RecordId = Annotated[str, AfterValidator(_record_id)]
 
 
@@ -45,7 +54,7 @@ class ObjectSpec(Strict):
     """One object of a package. `type` is a number or a name such as `attribute`; without `action` the default applies."""
 
     id: str
-    type: str | int
+    type: Number
     action: str = ""
     include_dependents: bool = False
     name: str = ""
@@ -62,14 +71,28 @@ def _file_or_list(told: Any) -> str | tuple[ObjectSpec, ...]:
 Objects = Annotated[str | tuple[ObjectSpec, ...], PlainValidator(_file_or_list)]
 
 
+class TypeRule(Strict):
+    """What becomes of all objects of one type in a project merge."""
+
+    type: Number
+    subtype: int | None = None
+    action: str
+
+
 class MergeRules(Strict):
     """Rules of a project merge, which has no object list [D]: actions by folder, by type, by object."""
 
     validate_dependencies: bool = False
     folders: dict[str, str] = Field(default_factory=dict)
     objects: dict[str, str] = Field(default_factory=dict)
-    types: tuple[dict[str, str | int], ...] = ()
-    translations: str = ""
+    types: tuple[TypeRule, ...] = ()
+    translations: Literal["", "not_merged", "use_existing", "existing", "replace", "force_replace"] = ""
+    """[C], and `existing` as a page prints it [D]."""
+
+    @property
+    def actions(self) -> list[str]:
+        """Every action that a rule names."""
+        return [*self.folders.values(), *self.objects.values(), *(rule.action for rule in self.types)]
 
 
 class PackageSpec(Strict):
@@ -166,6 +189,10 @@ class Certification(Which):
         return self
 
 
+BESIDE = frozenset({"edit", "certification", "name", "packages", "kind"})
+"""What may stand in the section of an edit or a certification."""
+
+
 class MicroStrategySection(Section):
     """The `microstrategy:` section of a manifest."""
 
@@ -213,24 +240,44 @@ class MicroStrategySection(Section):
                 raise ValueError("an edit changes `name`, `packages` or both, and nothing else")
         elif len(named) != 1:
             raise ValueError("name one of `packages`, `package_file`, `reuse`, `edit` and `certification`")
-        self._consistent(bool(self.package_file or self.transport == "file"))
+        self._fit_together()
         return self
 
-    def _consistent(self, by_file: bool) -> None:  # noqa: FBT001 (one fact, told once)
-        if self.record_kind == GROUP and by_file:
-            raise ValueError("a group cannot travel as a file: the vendor uploads single packages only")
-        if self.reuse and by_file:
-            raise ValueError("a package that is used once more cannot travel as a file: name its file as package_file instead")
-        if self.reuse and self.record_kind == GROUP:
-            raise ValueError("a package that is used once more makes a migration, not a group")
-        if self.certify and self.package_file:
-            raise ValueError("certify is for packages that are made at the source: an uploaded one is locked from birth [D]")
-        if self.kind == MIGRATION and len(self.packages) > 1:
-            raise ValueError("a migration has one package; several make a group")
-        if self.validation and (by_file or self.record_kind == GROUP):
-            raise ValueError("validation is for single packages that do not travel as a file [D]")
-        if self.on_import_failed == "undo" and not self.keep_undo:
-            raise ValueError("on_import_failed: undo needs keep_undo: true")
+    def _fit_together(self) -> None:
+        """Refuse what the vendor would refuse, or what would be ignored: in this order, the first that is broken."""
+        group, by_file, merges = self.record_kind == GROUP, self.travels_as_file, any(package.merge for package in self.packages)
+        idle = sorted(self.model_fields_set - BESIDE) if self.edit or self.certification else []
+        rules = {
+            f"{', '.join(idle)}: has no meaning for an edit or a certification": idle,
+            "a group cannot travel as a file: the vendor uploads single packages only": group and by_file,
+            "a project merge is a migration of its own: groups of them are not documented": group and merges,
+            "a migration has one package; several make a group": self.kind == MIGRATION and len(self.packages) > 1,
+            "a package that is used once more makes a migration, not a group": self.reuse and group,
+            "a package that is used once more cannot travel as a file: name its file as package_file instead": self.reuse
+            and by_file,
+            "a package that is used once more is locked: it can be neither validated nor certified [A8, D]": self.reuse
+            and (self.validation or self.certify),
+            "clean_up would delete the package of another batch: leave it out where a package is used once more": self.reuse
+            and self.clean_up,
+            "certify is for packages that do not travel as a file: an uploaded one is locked from birth [D]": self.certify
+            and by_file,
+            "validation is for single packages that do not travel as a file [D]": self.validation and (by_file or group),
+            "keep_undo: false cannot be said of a package that travels as a file": by_file and not self.keep_undo,
+            "on_import_failed: undo needs keep_undo: true": self.on_import_failed == "undo" and not self.keep_undo,
+        }
+        if broken := next((text for text, is_broken in rules.items() if is_broken), ""):
+            raise ValueError(broken)
+
+    def dags(self) -> tuple[str, ...]:
+        """The DAG that such a batch is for."""
+        if self.certification is not None:
+            return ("certify_microstrategy",)
+        return ("edit_microstrategy",) if self.edit is not None else ("migrate_microstrategy",)
+
+    def settings(self) -> dict[str, Any]:
+        """What later steps go by; kept when the batch is checked, so that a manifest changed meanwhile changes nothing."""
+        names = ("approval", "keep_undo", "on_import_failed", "certify", "clean_up", "validation")
+        return {name: getattr(self, name) for name in names} | {"by_file": self.travels_as_file, "reuse": self.reuse is not None}
 
     @property
     def record_kind(self) -> str:

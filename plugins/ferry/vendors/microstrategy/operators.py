@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.branch import BranchMixIn
 from airflow.sdk import Context
 
-from ferry.steps.operators import AdmitBatchOperator, AwaitRunOperator, SettleBatchOperator, StartRunOperator, VendorOperator
+from ferry.steps.operators import (
+    AdmitBatchOperator,
+    AdmitUndoOperator,
+    AwaitRunOperator,
+    SettleBatchOperator,
+    SettleUndoOperator,
+    StartRunOperator,
+    VendorOperator,
+)
 from ferry.steps.people import ApproveOperator, ConfirmStartOperator
 
 if TYPE_CHECKING:
-    from ferry.ledger.admission import Admission
     from ferry.steps.work import Work
 
 HOOK = "ferry.vendors.microstrategy.hook.MicroStrategyHook"
 RUN_TRIGGER = "ferry.vendors.microstrategy.triggers.MicroStrategyRunTrigger"
 PROOF_TRIGGER = "ferry.vendors.microstrategy.triggers.MicroStrategyProofTrigger"
-SOURCE = "source"
 
 
 class MicroStrategyAdmitBatchOperator(AdmitBatchOperator):
@@ -57,7 +63,7 @@ class MicroStrategyAwaitPreparedOperator(AwaitRunOperator):
 
     step = "await_prepared"
     verb = "look_prepared"
-    at = SOURCE
+    at = "source"
     hook_path = HOOK
     trigger_path = RUN_TRIGGER
 
@@ -81,7 +87,7 @@ class MicroStrategyAwaitValidationOperator(AwaitRunOperator):
     step = "await_validation"
     verb = "look_validated"
     ref_of = ("open_run", "")
-    at = SOURCE
+    at = "source"
     hook_path = HOOK
     trigger_path = RUN_TRIGGER
 
@@ -118,6 +124,12 @@ class MicroStrategyApproveOperator(ApproveOperator):
         from ferry.vendors.microstrategy.approving import import_unattended
 
         return import_unattended(work)
+
+    def matter(self, work: Work) -> str:
+        """The very package that was checked: an approval is for nothing else."""
+        from ferry.vendors.microstrategy.approving import import_matter
+
+        return import_matter(work)
 
 
 class MicroStrategyCertifyPackageOperator(VendorOperator):
@@ -223,6 +235,7 @@ class MicroStrategyFetchErrorsOperator(VendorOperator, BranchMixIn):
 class MicroStrategyApproveUndoOperator(ApproveOperator):
     """Asks a person whether an import may be taken back; the manifest's `approval: auto` does without."""
 
+    step = "approve_undo"
     hook_path = HOOK
     after_no = "Nothing is undone."
 
@@ -241,21 +254,21 @@ class MicroStrategyApproveUndoOperator(ApproveOperator):
 
         return undo_unattended(work)
 
+    def part(self, work: Work) -> str:
+        """Every DAG run that takes the attempt up to undo it asks for itself."""
+        from ferry.steps.undoing import undo_part
 
-class MicroStrategyApproveFailedUndoOperator(MicroStrategyApproveUndoOperator):
-    """The same for an import that failed, inside its own DAG run."""
-
-    step = "approve_undo"
+        return undo_part(work)
 
 
-class MicroStrategyUndoRunOperator(VendorOperator):
-    """Requests and approves the undo, once; the vendor then puts back what the import changed."""
+class MicroStrategyUndoRunOperator(StartRunOperator):
+    """Requests and approves the undo, once, as soon as the target has room for it; the vendor then puts back what was there."""
 
     step = "undo_run"
     hook_path = HOOK
 
-    def work_on(self, work: Work) -> str:
-        """The vendor's id."""
+    def start(self, work: Work) -> bool:
+        """Whether it is known that the undo was begun."""
         from ferry.vendors.microstrategy.undoing import undo_run
 
         return undo_run(work)
@@ -271,14 +284,14 @@ class MicroStrategyAwaitUndoOperator(AwaitRunOperator):
 
 
 class MicroStrategyConfirmUndoOperator(VendorOperator):
-    """Says what is on the target after the undo of a failed import."""
+    """Says what is on the target after an undo."""
 
     step = "confirm_undo"
     hook_path = HOOK
 
     def work_on(self, work: Work) -> dict[str, int]:
         """Counts of the identity; red if the undo failed."""
-        from ferry.vendors.microstrategy.after_import import confirm_undo
+        from ferry.vendors.microstrategy.undoing import confirm_undo
 
         return confirm_undo(work)
 
@@ -318,42 +331,29 @@ class MicroStrategyCleanUpOperator(VendorOperator):
 # Undoing later
 
 
-class MicroStrategyAdmitUndoOperator(AdmitBatchOperator):
-    """Opens an attempt at undoing a batch's last import; the ledger keeps it under the batch's name with `.undo`."""
+class MicroStrategyAdmitUndoOperator(AdmitUndoOperator):
+    """Takes the batch's newest import up again, to undo it."""
 
     hook_path = HOOK
 
-    def admission(self, context: Context, *, force: bool) -> Admission:
-        """What the ledger decides."""
-        from ferry.vendors.microstrategy.undoing import admit_undo
 
-        return admit_undo(self.batch_id, context, force=force)
+class MicroStrategyCheckUndoOperator(VendorOperator):
+    """Looks how the import stands on the target, and whether the vendor kept an undo package for it."""
 
-
-class MicroStrategyFindImportOperator(VendorOperator):
-    """Looks at the import that is to be taken back, and whether the vendor kept an undo package for it."""
-
-    step = "find_run"
+    step = "check_undo"
     hook_path = HOOK
 
     def work_on(self, work: Work) -> str:
-        """The vendor's id."""
-        from ferry.vendors.microstrategy.undoing import find_run
+        """The vendor's id; BatchRefused if there is no way back."""
+        from ferry.vendors.microstrategy.undoing import check_undo
 
-        return find_run(work)
+        return check_undo(work)
 
 
-class MicroStrategyReconcileUndoOperator(VendorOperator):
-    """Counts what was taken back, and writes it into the attempt that had brought it."""
+class MicroStrategySettleUndoOperator(SettleUndoOperator):
+    """The verdict on a MicroStrategy batch that was to be undone."""
 
-    step = "reconcile"
     hook_path = HOOK
-
-    def work_on(self, work: Work) -> dict[str, int]:
-        """Counts of the identity."""
-        from ferry.vendors.microstrategy.undoing import reconcile_undo
-
-        return reconcile_undo(work)
 
 
 # Editing and certifying

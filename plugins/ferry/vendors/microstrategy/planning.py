@@ -8,43 +8,45 @@ from typing import TYPE_CHECKING, Any
 from ferry.core.errors import BatchRefused
 from ferry.core.findings import Level
 from ferry.core.model import Run
-from ferry.ledger.entries import Kind
 from ferry.steps.checking import report
 from ferry.vendors.microstrategy.bodies import Member, Project, import_info
-from ferry.vendors.microstrategy.checks import MOST_BYTES, check_members, place, project_named
+from ferry.vendors.microstrategy.checks import MOST_BYTES, check_members, check_one_library, place, project_named
 from ferry.vendors.microstrategy.content import Code, Findings, MetadataObject, ObjectCheck
 from ferry.vendors.microstrategy.sent import keep, keep_whole
-from ferry.vendors.microstrategy.undoing import undone_before
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
 
-SOURCE = "source"
+AT_SOURCE = "source"
+SAID = 3
+"""Findings that are told in the message itself, if there are no more."""
 PACKAGE, FILE = "", "file"
 """Parts of `open_run`: the package at the source, and the file that carries it to the target."""
 
 
 def check_batch(work: Work) -> dict[str, Any]:
     """All findings of the manifest, the object lists and both Libraries, as evidence; BatchRefused if there are faults."""
-    if undone := undone_before(work):
-        note = f"This very input arrived with {undone} and was undone. Correct it, or send it again with force_new_attempt."
-        work.record(Kind.RESULT, note=note, data={"passed": False})
-        raise BatchRefused(f"{note} Nothing was sent.")
+    if (known := work.result()) and work.standing.started:  # what was imported is not judged anew
+        return {"findings": known.note}
     findings, section = Findings(), work.batch.section
     found = check_members(work.batch, findings)
     there = work.call(lambda api: api.projects())
-    here = work.call(lambda api: api.projects(), at=SOURCE) if section.packages or section.reuse else {}
+    here = work.call(lambda api: api.projects(), at=AT_SOURCE) if section.packages or section.reuse else {}
     placed = place(found, here, there, findings)
     alone = section.package_file or section.reuse
     only = project_named(alone.target_project, there, "target", findings) if alone and alone.target_project else None
     expected = _expected(work, findings) if section.package_file else []
+    if section.packages and end_of(work) == end_of(work, AT_SOURCE):
+        check_one_library(placed, findings)
     if not findings.count(Level.ERROR):
-        _keep_what_is_sent(work, placed, expected)
-    projects = [_places(member) for member in placed] or [{"target": asdict(only) if only else None}]
-    return report(work, findings, records=findings.records, projects=projects)
+        keep_members(work, placed)
+        _keep_file(work, expected)
+    projects = [places(member) for member in placed] or [{"target": asdict(only) if only else None}]
+    return report(work, findings, say=SAID, records=findings.records, projects=projects, settings=section.settings())
 
 
-def _places(member: Member) -> dict[str, Any]:
+def places(member: Member) -> dict[str, Any]:
+    """A member's projects on both sides, as plain JSON."""
     return {side: asdict(found) if found else None for side, found in (("source", member.source), ("target", member.target))}
 
 
@@ -54,16 +56,21 @@ def _expected(work: Work, findings: Findings) -> list[MetadataObject]:
         size = path.stat().st_size
     if not 0 < size <= MOST_BYTES:
         message = f"The package file has {size:,} bytes; the vendor takes 1 to {MOST_BYTES:,}."
-        findings.add(Level.ERROR, Code.TOO_LARGE, message, file=told.file)
+        findings.add(Level.ERROR, Code.TOO_LARGE if size else Code.EMPTY_FILE, message, file=told.file)
     return ObjectCheck(told, told.target_project or told.type, findings).run(work.batch) if told.objects else []
 
 
-def _keep_what_is_sent(work: Work, placed: list[Member], expected: list[MetadataObject]) -> None:
+def keep_members(work: Work, placed: list[Member]) -> None:
+    """File what each package is asked to hold."""
     for number, member in enumerate(placed, 1):
+        source = member.source.id if member.source else ""
         if member.spec.merge is not None:
             keep_whole(work, number, member.spec.label, "project merge")
         else:
-            keep(work, number, member.spec.label, member.objects, source_project=member.source.id if member.source else "")
+            keep(work, number, member.spec.label, member.objects, source_project=source)
+
+
+def _keep_file(work: Work, expected: list[MetadataObject]) -> None:
     if told := work.batch.section.package_file:
         table = told.target_project or told.type
         keep(work, 1, table, expected) if expected else keep_whole(work, 1, table, told.file)
@@ -82,9 +89,18 @@ def planned(work: Work) -> list[Member]:
     ]
 
 
+def settings(work: Work) -> dict[str, Any]:
+    """The manifest's settings as they were when the batch was checked: what is changed later is another attempt's."""
+    checked = work.standing.results.get(("check_batch", ""))
+    if checked is None or "settings" not in checked.data:
+        raise BatchRefused(f"The ledger does not know that {work.attempt} was checked; clear check_batch.")
+    return dict(checked.data["settings"])
+
+
 def target_project(work: Work) -> Project | None:
     """The one project that the import is about; None for the configuration and for groups, whose bodies name theirs."""
-    projects = work.standing.results[("check_batch", "")].data["projects"]
+    checked = work.standing.results.get(("check_batch", ""))
+    projects = checked.data.get("projects", []) if checked else []
     told = projects[0]["target"] if len(projects) == 1 else None
     return Project(**told) if told else None
 
@@ -94,7 +110,7 @@ def package(work: Work) -> Run:
     return Run(work.standing.ref_of("open_run", PACKAGE))
 
 
-def library(work: Work, role: str = "") -> dict[str, str]:
+def end_of(work: Work, role: str = "") -> dict[str, str]:
     """One end's environment, as records name it."""
     settings: Any = work.hook_at(role).settings
     return dict(settings.library)
@@ -102,7 +118,7 @@ def library(work: Work, role: str = "") -> dict[str, str]:
 
 def aim(work: Work) -> dict[str, Any]:
     """Where a single package is to be imported."""
-    return import_info(library(work), target_project(work))
+    return import_info(end_of(work), target_project(work))
 
 
 def header(work: Work) -> str:

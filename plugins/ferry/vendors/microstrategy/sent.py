@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,8 +135,7 @@ class _Sides:
         for there in content_of(member):
             key = str(there.get("id") or "").upper()
             if row := wanted.get(key):
-                same = (str(there.get("type")), str(there.get("action"))) == (row["type"], row["action"])
-                (self.accepted if same else self.rejected).append((asked.table, key))
+                (self.accepted if _as_asked(there, row) else self.rejected).append((asked.table, key))
             elif not is_dependent(there, brings=brings):
                 self.accepted.append((asked.table, key))  # nobody asked for it: the join calls it extra
 
@@ -143,6 +143,25 @@ class _Sides:
         path = desk / f"{fate}.csv"
         _write(path, ("table", "key"), getattr(self, fate))
         return KeyFile(path, "key", "table")
+
+
+def differences(asked: Kept, member: Json) -> Counter[str]:
+    """How a package's content differs from what was asked of it: missing, changed, and never asked for."""
+    wanted, odd = {row["key"]: row for row in asked.rows()}, Counter[str]()
+    brings = any(row["include_dependents"] == "true" for row in wanted.values())
+    there = {str(one.get("id") or "").upper(): one for one in content_of(member)}
+    for key, row in wanted.items():
+        found = there.get(key)
+        odd["objects missing"] += found is None
+        odd["objects with another type or action"] += found is not None and not _as_asked(found, row)
+    odd["objects that nobody asked for"] += sum(
+        key not in wanted and not is_dependent(one, brings=brings) for key, one in there.items()
+    )
+    return +odd
+
+
+def _as_asked(there: Json, row: Mapping[str, str]) -> bool:
+    return (str(there.get("type")), str(there.get("action"))) == (row["type"], row["action"])
 
 
 def is_dependent(there: Json, *, brings: bool) -> bool:

@@ -12,12 +12,13 @@ from urllib.parse import quote
 
 from ferry.core.errors import VendorNonsense
 from ferry.core.model import Run, RunState
-from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, GROUP, IMPORT_STATES, MIGRATION, PACKAGE_STATES
+from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, GROUP, IMPORT_STATES, PACKAGE_STATES
 
 Json = Mapping[str, Any]
 Kind = Literal["migration", "group", "file"]
 _PREFIXES: dict[str, Kind] = {"migrationGroups/": "group", "files/": "file"}
 GOING = frozenset({"importing", "undoing"})
+OBJECT_FACTS = ("id", "type", "action", "version", "includeDependents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +164,6 @@ def _told(record: Json, half: str) -> Iterator[tuple[Json, Json]]:
     return ((member, part(member, half)) for member in members(record) if part(member, half).get("message"))
 
 
-def kind_of(record: Json) -> str:
-    """`migration` or `group`."""
-    return GROUP if "migrations" in record else MIGRATION
-
-
 def replicated(record: Json) -> dict[str, Any]:
     """The whole record as the target wants it: nothing changed but that every package is said to be replicated [D]."""
     body = json.loads(json.dumps(record))
@@ -178,17 +174,16 @@ def replicated(record: Json) -> dict[str, Any]:
 
 
 def fingerprint(record: Json) -> str:
-    """A hash over what an import of the record would do: projects on both sides, settings, each object's action; no dates."""
-    told = [
-        [
-            project_of(member),
-            *(part(part(member, half), "project").get("id") for half in ("packageInfo", "importInfo")),
-            part(part(member, "packageInfo"), "tocView").get("settings"),
-            sorted([str(one.get("id")), str(one.get("type")), str(one.get("action"))] for one in content_of(member)),
-        ]
-        for member in members(record)
-    ]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    """A hash over all that decides what an import of the record does: package file, both ends, settings, objects; no dates."""
+    told = []
+    for member in members(record):
+        info, importing = part(member, "packageInfo"), part(member, "importInfo")
+        ends = [part(half, name).get("id") for half in (info, importing) for name in ("project", "environment")]
+        objects = sorted([str(one.get(name)) for name in OBJECT_FACTS] for one in content_of(member))
+        told.append([*ends, *(info.get(name) for name in ("type", "purpose")), part(info, "storage").get("path")])
+        told.append([part(info, "tocView").get("settings"), objects])
+    whole = [*(part(record, name).get("id") for name in ("sourceEnvironment", "targetEnvironment")), told]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def decoded_tree(info: Json) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ferry.core.api import json_of
-from ferry.core.errors import AnswerLost, VendorNonsense
+from ferry.core.errors import AnswerLost, VendorNonsense, VendorRefused
 from ferry.core.exchange import SAVED, Exchange, Saved
 from ferry.core.model import Run, RunState
 from ferry.vendors.microstrategy.library import ASYNC, PAUSES, Library, heard, is_gone, object_in, project_header
@@ -60,7 +60,7 @@ class SourceVerbs(Library):
             return None
         return seen_package(Run(str(Ref("group" if kind == GROUP else "migration", str(found[0].get("id"))))), found[0])
 
-    def find_again(self, name: str, kind: str) -> Exchange[Run | None]:
+    def look_for(self, name: str, kind: str) -> Exchange[Run | None]:
         """The same after a lost answer: looked for over a minute, because the vendor may be late."""
         for pause in PAUSES:
             if found := (yield from self.find(name, kind, pause)):
@@ -69,7 +69,7 @@ class SourceVerbs(Library):
 
     def look_prepared(self, run: Run) -> Exchange[Run]:
         """The package as the source shows it; SUCCEEDED once it is created."""
-        return seen_package(run, (yield from self.record(run, whole=False)))
+        return seen_package(run, (yield from self.record(run, whole=Ref.parse(run.ref).kind == GROUP)))  # [D] for groups
 
     def edit(self, run: Run, body: Json, project_id: str = "") -> Exchange[Run]:
         """Replace name, content and settings; the vendor makes the package anew [D]. On the source only."""
@@ -81,7 +81,15 @@ class SourceVerbs(Library):
         return replace(run, state=RunState.RUNNING, word="creating")  # the answer to a group edit is undocumented
 
     def lock(self, run: Run) -> Exchange[Json]:
-        """Request the import and approve it, one after the other [D]; the package is locked then. Returns the record, whole."""
+        """Request the import and approve it, one after the other [D]; the package is locked then. Returns the record, whole.
+
+        A request that somebody rejected in Workstation is a no, and stays one.
+        """
+        if request_word((yield from self.record(run, whole=False))) == "rejected":
+            raise VendorRefused(
+                f"Somebody rejected the import of {run.ref} in Workstation. Nothing was requested or imported. Ask them; trigger "
+                "the batch again for another package."
+            )
         for word in ("requested", "approved"):
             yield from self._ask_for(run, "importRequestStatus", word)
         return (yield from self.record(run))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ferry.core.api import How, json_of
@@ -27,13 +26,14 @@ class TargetVerbs(SourceVerbs):
     # Importing what the source made ----------------------------------------------------------------------------------
 
     def import_run(self, run: Run, body: Json, project_id: str = "", *, keep_undo: bool = True) -> Exchange[Run]:
-        """Import once. A session that ends under the call proves nothing, so the record is read before it is sent again."""
+        """Import once. A session that ends under the call proves nothing: the record is watched for a minute, then it is sent."""
         try:
             return (yield from self._import(run, body, project_id, keep_undo=keep_undo))
         except SessionEnded:
-            seen = yield from self.look_started(run)
-            if seen.state is not RunState.QUEUED:
-                return seen
+            for pause in PAUSES:
+                seen = yield from self.look_started(run, pause)
+                if seen.state is not RunState.QUEUED:
+                    return seen
             return (yield from self._import(run, body, project_id, keep_undo=keep_undo))
 
     def _import(self, run: Run, body: Json, project_id: str, *, keep_undo: bool) -> Exchange[Run]:
@@ -49,15 +49,18 @@ class TargetVerbs(SourceVerbs):
 
     def look(self, run: Run) -> Exchange[Run]:
         """The import as the target shows it: word, state, progress, and the vendor's reason if it failed."""
-        return seen_import(run, (yield from self.record(run, whole=False)))
+        if Ref.parse(run.ref).kind != "file":
+            return seen_import(run, (yield from self.record(run, whole=False)))
+        if found := (yield from self._of_file(run)):
+            return found
+        raise NotFound(f"The target shows no import of the package file {run.ref} (yet).", status=404)
 
-    def look_started(self, run: Run) -> Exchange[Run]:
+    def look_started(self, run: Run, after: float = 0.0) -> Exchange[Run]:
         """After a lost answer: QUEUED while the target keeps no record, or one that is pending; else the import as it stands."""
-        if Ref.parse(run.ref).kind == "file":
-            found = yield from self._of_file(run)
-            return found or replace(run, state=RunState.QUEUED)
         try:
-            return (yield from self.look(run))
+            if Ref.parse(run.ref).kind == "file":
+                return (yield from self.look(run))
+            return seen_import(run, (yield from self.record(run, whole=False, after=after)))
         except NotFound:
             return replace(run, state=RunState.QUEUED)
 
@@ -71,24 +74,17 @@ class TargetVerbs(SourceVerbs):
 
     def undo(self, run: Run, project_id: str = "") -> Exchange[Run]:
         """Approve the undo, once, which begins it. The target project's header is a must here [D]."""
-        try:
-            yield from self._undo(run, project_id)
-        except SessionEnded:
-            if request_word((yield from self.record(run, whole=False)), "undoRequestStatus") != "approved":
-                yield from self._undo(run, project_id)
-        return replace(run, state=RunState.RUNNING, word="undoing")
-
-    def _undo(self, run: Run, project_id: str) -> Exchange[None]:
         ref, change = Ref.parse(run.ref), {"undoRequestStatus": "approved"}
         body, headers = (change, ASYNC) if ref.kind == GROUP else ({"importInfo": change}, ASYNC | project_header(project_id))
         answer = yield from self._call("approve undo", "PATCH", ref.path, repeatable=False, json=body, headers=headers)
         heard(answer, "approve undo", lost=True)
+        return replace(run, state=RunState.RUNNING, word="undoing")
 
     def look_undo(self, run: Run) -> Exchange[Run]:
         """The undo as the target shows it."""
         return seen_undo(run, (yield from self.record(run, whole=False)))
 
-    def undo_again(self, run: Run) -> Exchange[Run | None]:
+    def look_for_undo(self, run: Run) -> Exchange[Run | None]:
         """After a lost approval: the undo if it was approved; None if a minute of looking shows that it was not."""
         for pause in PAUSES:
             record = yield from self.record(run, whole=False, after=pause)
@@ -122,24 +118,22 @@ class TargetVerbs(SourceVerbs):
     def _registered(self, about: Json) -> Exchange[str]:
         """The id of the file of that name; one that is not there is registered, and found by its name if the answer is lost."""
         what, lost = "register package file", ""
-        for _ in range(3):
+        for left in (3, 2, 1, 0):
             if known := (yield from self._file(lambda row: row.get("name") == about["name"])):
                 return str(known["id"])
             try:
-                answer = yield from self._call(what, "POST", FILES, repeatable=False, json=dict(about))
-                heard(answer, what, lost=True)
+                if left:
+                    answer = yield from self._call(what, "POST", FILES, repeatable=False, json=dict(about))
+                    heard(answer, what, lost=True)
             except AnswerLost as error:
                 lost = f" {error.message}"
         raise VendorUnavailable(f"MicroStrategy was asked to {what} three times and its file store does not show it.{lost}")
 
     def import_file(self, run: Run, import_info: Json, project_id: str = "") -> Exchange[Run]:
-        """Import an uploaded package, once: this call itself begins the import, already approved [D]."""
+        """Import an uploaded package, once: this call itself begins the import, already approved [D]; every such call another."""
         storage = {"sharedFileStore": {"files": {"id": Ref.parse(run.ref).id}}}
         body = {"packageInfo": {"storage": storage, "purpose": UPLOADED}, "importInfo": dict(import_info)}
-        try:
-            return (yield from self._import_file(body, project_id))
-        except SessionEnded:
-            return (yield from self._of_file(run)) or (yield from self._import_file(body, project_id))
+        return (yield from self._import_file(body, project_id))
 
     def _import_file(self, body: Json, project_id: str) -> Exchange[Run]:
         what, headers = "import package file", ASYNC | project_header(project_id)
@@ -148,18 +142,14 @@ class TargetVerbs(SourceVerbs):
         return replace(seen_import(made, brief), state=RunState.QUEUED)  # its package is locked from birth, which ends nothing
 
     def _of_file(self, run: Run) -> Exchange[Run | None]:
-        """The import of an uploaded file, found by the file's name or the package id it was given; None if there is none."""
+        """The import of an uploaded file, found by the file's name, which is this attempt's alone [A]; None if there is none."""
         file_id = Ref.parse(run.ref).id
         file = yield from self._file(lambda row: row.get("id") == file_id)
         if file is None:
             return None
-        names = {str(file.get("name")), str(part(file, "extraInfo").get("packageId") or file.get("name"))}
         rows = yield from self._pages("list migrations", LISTS["migration"], {"packageInfo.purpose": UPLOADED})
-        for row in rows:
-            info: Mapping[str, Any] = part(row, "packageInfo")
-            if names & {str(info.get("name")), str(info.get("id"))}:
-                return seen_import(Run(str(row.get("id"))), row)
-        return None
+        found = next((row for row in rows if part(row, "packageInfo").get("name") == file.get("name")), None)
+        return seen_import(Run(str(found.get("id"))), found) if found else None
 
     def _file(self, wanted: Callable[[Json], bool]) -> Exchange[Json | None]:
         rows = yield from self._pages("list files", FILES, {"type": "migrations.packages"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ferry.core.model import RunState
 
 PROJECT, CONFIGURATION = "project", "configuration"
@@ -12,6 +14,7 @@ PURPOSES = (OBJECTS, MERGE, "migration_group", "migration_group_child", UPLOADED
 KEEP_BOTH, USE_EXISTING, DELETE = "keep_both", "use_existing", "delete"
 MERGE_ACTIONS = (USE_EXISTING, "replace", KEEP_BOTH, "use_newer", "use_older")  # [D] project merge knows only these
 ACTIONS = (*MERGE_ACTIONS, "force_replace", DELETE)  # [D]
+TRANSLATIONS = ("not_merged", USE_EXISTING, "existing", "replace", "force_replace")  # [C], the third as a page prints it [D]
 UPDATE_SCHEMA = ("recal_table_logical_size", "recal_table_keys_fact_entry_level", "update_schema_logical_info")  # [D]
 ACL_ON_REPLACING = (USE_EXISTING, "replace", KEEP_BOTH)  # [D], the last [C]
 ACL_ON_NEW = ("keep_acl_as_source_object", "inherit_acl_as_dest_folder")  # [D]
@@ -58,6 +61,7 @@ CONFIGURATION_TYPES = {  # [C] what may be put in a configuration package
     80: "runtime",
     81: "calendar",
 }
+CONTAINERS = frozenset({8, 32})  # [C] folder and project
 TYPES = {PROJECT: PROJECT_TYPES, CONFIGURATION: CONFIGURATION_TYPES}
 TYPE_NAMES = PROJECT_TYPES | CONFIGURATION_TYPES
 _NUMBERS = {name: number for number, name in TYPE_NAMES.items()} | {"user": 34, "user group": 34, "dashboard": 55, "cube": 3}
@@ -66,7 +70,7 @@ _NUMBERS = {name: number for number, name in TYPE_NAMES.items()} | {"user": 34, 
 def type_number(told: str) -> int | None:
     """The number of an object type given by number or by name; None for neither."""
     told = told.strip().lower().replace("_", " ")
-    return int(told) if told.isascii() and told.isdecimal() else _NUMBERS.get(told)
+    return int(told) if re.fullmatch(r"[0-9]{1,5}", told) else _NUMBERS.get(told)
 
 
 def type_name(number: int) -> str:
