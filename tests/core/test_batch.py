@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from ferry.core.batch import MANIFEST, BatchFile, Section, batch_ids, parse_manifest, read_batch
+from ferry.core.batch import MANIFEST, BatchFile, Section, Strict, batch_ids, parse_manifest, read_batch
 from ferry.core.errors import BadInput
 
 MANIFEST_TEXT = """\
@@ -130,6 +130,47 @@ def test_faults_of_manifest_and_section_are_told_together():
 def test_all_faults_of_a_section_are_told_at_once():
     said = complaint(edited("  jurisdiction: Migration", "  jurisdiction: 5\n  other: 1\n  ids: /etc/passwd"))
     assert all(part in said for part in ("six.jurisdiction", "six.other", "six.ids", "line 4", "line 5", "line 6"))
+
+
+class Rule(Strict):
+    id: int | str
+    action: str
+
+
+class Many(Section):
+    """Keys of several types: pydantic tells which of them it tried, and people never wrote that."""
+
+    who: str | tuple[str, ...] = ()
+    number: int | tuple[int, ...] = 0
+    rules: tuple[Rule, ...] = ()
+    by_name: dict[str, int | str] = Field(default_factory=dict)
+
+
+def keys_of(section):
+    """The keys that are named as wrong."""
+    with pytest.raises(BadInput) as caught:
+        parse_manifest(f"vendor: six\ndue: 2026-11-01\nsix:\n  {section}\n", "six", "clients-1", Many)
+    return {part.partition(": ")[2].partition(": ")[0] for part in caught.value.message.split(" six/clients-1/")}
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ("who: 5", {"six.who"}),
+        ("who: [a, 5]", {"six.who", "six.who.1"}),
+        ("number: {a: 5}", {"six.number"}),
+        ("rules: [{id: [5], action: x}]", {"six.rules.0.id"}),
+        ("rules: [{id: 5, action: [x]}]", {"six.rules.0.action"}),
+        ("by_name: {Ann: [5]}", {"six.by_name.Ann"}),
+    ],
+)
+def test_a_key_is_named_as_people_wrote_it_and_without_the_types_it_might_have(section, keys):
+    assert keys_of(section) == keys
+
+
+@pytest.mark.parametrize("name", ["list", "dict", "str", "int", "tuple", "who (old)", "who[0]"])
+def test_an_unknown_key_is_named_whatever_it_is_called(name):
+    assert keys_of(f"'{name}': 1") == {f"six.{name}"}
 
 
 def test_a_manifest_is_not_quoted_back():

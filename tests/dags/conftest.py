@@ -19,6 +19,7 @@ import yaml
 
 from ferry.ledger.entries import AttemptStanding, Standing, Verdict
 from ferry.ledger.store import LedgerStore
+from ferry.steps import places
 from sandbox.server import running
 
 sys.path.append(str(Path(__file__).parent))  # the driver beside this file
@@ -125,6 +126,12 @@ class House:
             if hasattr(task, "waiting"):
                 task.waiting |= {"first_look": 0.05, "longest_pause": 0.2}
         return dag.test(run_conf=conf)
+
+    def forget(self) -> None:
+        """Begin anew, with an empty ledger."""
+        for path in (self.home / "ledger.db").parent.glob("ledger.db*"):
+            path.unlink()
+        places.ledger_at.cache_clear()
 
     def states(self, dag_run: Any) -> dict[str, str]:
         return {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
@@ -247,3 +254,21 @@ def driver(house, sandbox_url, monkeypatch):
 def libraries(house):
     """MicroStrategy's side of the house."""
     return Libraries(house)
+
+
+@pytest.fixture(scope="session")
+def dying(airflow_database):
+    """A process that has imported everything, and forks a child for each death."""
+    script = Path(__file__).with_name("dying.py")
+    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+
+        def die(**case):
+            names = [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "FERRY_"))]
+            case["env"] = {name: os.environ[name] for name in names}
+            process.stdin.write(json.dumps(case) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield die
+        process.stdin.close()

@@ -1,11 +1,13 @@
-"""A process whose children play a journey and die, without a word, at a chosen line of `Work.once`. Run by `test_lost_starts.py`.
+"""A process whose children play a journey and die, without a word, at a chosen line of a chosen function.
 
-One case a line on standard input, as JSON; for each, the lines that the child came to on standard output.
+One case a line on standard input, as JSON: the DAG, its task that is to die, the functions in which it may, and the line (as
+`function number:line`, 0 for a function's return). For each, the lines that the child came to on standard output.
 """
 
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +29,7 @@ def main() -> None:
             play(bag, json.loads(line), writing)
         os.close(writing)
         with os.fdopen(reading) as told:
-            answers.write(json.dumps([int(number) for number in told]) + "\n")
+            answers.write(json.dumps(told.read().split()) + "\n")
         os.wait()
         answers.flush()
 
@@ -39,29 +41,41 @@ def play(bag, case, tell) -> None:
     os.environ.update(case["env"])
     driver = Driver(bag.dags, Clock())
     simulate(driver, pytest.MonkeyPatch())
-    before = {"start_run": lambda: sys.settrace(killer("start_run", case["line"], tell)), "confirm_start": lambda: os._exit(0)}
-    driver.play("migrate_fenergo", run_id=case["run_id"], batch_id=case["batch_id"], before=before)
+    dag, task = bag.dags[case["dag"]], case["task"]
+    after = dag.get_task(task).downstream_task_ids
+    before = dict.fromkeys(after, lambda: os._exit(0)) | {task: lambda: sys.settrace(killer(task, case, tell))}
+    driver.play(case["dag"], run_id=case["run_id"], before=before, batch_id=case["batch_id"])
     os._exit(0)
 
 
-def killer(step, last, tell):
-    """A tracer that tells each line of `Work.once` before it is executed, and dies at the chosen one; line 0 is its return."""
-    from ferry.steps.work import Work
-
-    code = Work.once.__code__
+def killer(step, case, tell):
+    """A tracer that tells each line before it is executed, and dies at the chosen one."""
+    numbers = {code_of(name): number for number, name in enumerate(case["functions"])}
 
     def inside(frame, event, _):
         if event in {"line", "return"}:
-            line = frame.f_lineno if event == "line" else 0
+            line = f"{numbers[frame.f_code]}:{frame.f_lineno if event == 'line' else 0}"
             os.write(tell, f"{line}\n".encode())
-            if line == last:
+            if line == case["line"]:
                 os._exit(9)
         return inside
 
     def outside(frame, _event, _):
-        return inside if frame.f_code is code and frame.f_locals["self"].step == step else None
+        if frame.f_code not in numbers:
+            return None
+        work = frame.f_locals.get("self", frame.f_locals.get("work"))
+        return inside if getattr(work, "step", step) == step else None
 
     return outside
+
+
+def code_of(name):
+    """The code of a function given as `module:qualified.name`."""
+    module, _, path = name.partition(":")
+    found = import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found.__code__
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx  # noqa: TID251  # the person in Workstation is no client of ours
 import yaml
 
 from ferry.ledger.entries import AttemptStanding, Standing, Verdict
@@ -52,6 +54,11 @@ class Libraries:
         """A batch of three packages."""
         return self.batch(batch_id, {"packages": [CONFIGURATION, FINANCE, SALES]} | AUTO | more)
 
+    def begin_anew(self) -> None:
+        """A vendor on its first day, and an empty ledger."""
+        self.house.control("POST", "/reset")
+        self.house.forget()
+
     def switch(self, **values: Any) -> None:
         self.house.control("PUT", "/microstrategy/switches", json=values)
 
@@ -61,6 +68,23 @@ class Libraries:
     def made_by_hand(self, **record: Any) -> str:
         """A record that people made in Workstation; its id."""
         return str(self.house.control("POST", "/microstrategy/records", json={"environment": "source", **record})["id"])
+
+    def as_user(self, monkeypatch: Any, connection: str, user: str) -> None:
+        """Let a connection log in as somebody else."""
+        name = f"AIRFLOW_CONN_{connection.upper()}"
+        told = json.loads(os.environ[name]) | {"login": user, "password": f"ferry-demo-{user}"}
+        monkeypatch.setenv(name, json.dumps(told))
+
+    def undo_by_hand(self, ref: str) -> None:
+        """What a person does in Workstation, in the target's own calls."""
+        base = f"{self.house.sandbox}/microstrategy/target/MicroStrategyLibrary/api"
+        with httpx.Client() as person:
+            who = {"username": "administrator", "password": "ferry-demo-administrator"}
+            token = person.post(f"{base}/auth/login", json=who).headers["X-MSTR-AuthToken"]
+            headers = {"X-MSTR-AuthToken": token, "X-MSTR-ProjectID": "A" + "1" * 31}
+            for word in ("requested", "approved"):
+                change = {"importInfo": {"undoRequestStatus": word}}
+                person.patch(f"{base}/migrations/{ref}", json=change, headers=headers).raise_for_status()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -113,8 +137,3 @@ class Libraries:
             assert attempt.counts.adds_up
             if attempt.verdict is Verdict.BALANCED:
                 assert attempt.counts.accepted == attempt.counts.sent > 0
-
-
-def form(house: Any) -> dict[str, Any]:
-    """What a person was last asked, as JSON would carry it."""
-    return dict(json.loads(json.dumps({"body": house.asked[-1].body, "subject": house.asked[-1].subject})))

@@ -1,11 +1,6 @@
 """Starts whose answer nobody has: lost on the way, or known only to a worker that died. Never a second one; a person decides."""
 
 import inspect
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx  # noqa: TID251  # the person at the vendor's own pages is no client of ours
 import pytest
@@ -102,24 +97,6 @@ def test_clearing_the_start_or_triggering_again_while_a_person_is_asked_sends_no
 
 
 @pytest.fixture(scope="module")
-def dying(airflow_database):
-    """A process that has imported everything, and forks a child for each death."""
-    script = Path(__file__).with_name("dying.py")
-    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ready\n"
-
-        def die(**case):
-            names = [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "FERRY_"))]
-            case["env"] = {name: os.environ[name] for name in names}
-            process.stdin.write(json.dumps(case) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-
-        yield die
-        process.stdin.close()
-
-
-@pytest.fixture(scope="module")
 def weather(dying):
     """For each line, what the vendor must do for it to be reached; learnt from one journey each."""
     known = {}
@@ -140,7 +117,8 @@ def play_and_die(house, dying, fault, line, batch_id):
     house.batch(batch_id)
     if fault:
         house.control("POST", "/fenergo/faults", json={"method": "PUT", "path": "*/start", **fault})
-    return dying(line=line, run_id="r1", batch_id=batch_id)
+    where = {"dag": "migrate_fenergo", "task": "start_run", "functions": ["ferry.steps.work:Work.once"]}
+    return [int(reached.partition(":")[2]) for reached in dying(line=f"0:{line}", run_id="r1", batch_id=batch_id, **where)]
 
 
 @pytest.mark.parametrize("line", [*LINES, 0], ids=[SOURCE[line - FIRST].strip()[:60] for line in LINES] + ["after its return"])

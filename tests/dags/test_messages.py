@@ -67,7 +67,7 @@ MANIFESTS = {
         GOOD.replace("due:", "connection: fenergo_uat\ndue:"),
         (
             "Airflow has no connection 'fenergo_uat', by which the vendor is to be reached. "
-            "Create it under Admin > Connections, or correct `connection` in the batch's manifest and trigger again."
+            "Create it under Admin > Connections, or correct its name in the batch's manifest and trigger again."
         ),
     ),
 }

@@ -99,11 +99,11 @@ failure       ok      ok      ok      ok      ok      ok      who     who     ok
 undo_asked    ok      ok      ok      ok      ok      ok      who     who     ok      ok      ok      ok
 undo          ok      ok      ok      ok      ok      ok      who     who     ok      ok      ok      ok
 look_undo     ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
-undone        ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
+undone        ok      ok      ok      ok      ok      ok      who     who     ok      ok      odd     ok
 download      ok      ok      ok      ok      ok      ok      who     who     ok      ok      proxy   ok
 register      ok      ok      ok      ok      ok      ok      who     who     ok      ok      ok      ok
 upload        ok      ok      ok      ok      ok      ok      who     who     ok      ok      proxy   ok
-import_file   asks    ok      ok      ok      asks    asks    who     who     asks    ok      asks    ok
+import_file   asks    ok      ok      ok      asks    asks    who     who     asks    ok      asks    asks
 look_file     ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
 edit          ok      ok      ok      ok      ok      ok      who     who     ok      ok      ok      ok
 look_edit     ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
@@ -138,7 +138,7 @@ failure       away    away    who     odd     away
 undo_asked    thrice  away    who     thrice  thrice
 undo          twice   away    who     twice   twice
 look_undo     late    late    who     odd     late
-undone        ok      ok      ok      ok      ok
+undone        away    away    who     odd     away
 download      away    away    who     proxy   away
 register      thrice  away    who     thrice  thrice
 upload        away    away    who     proxy   away

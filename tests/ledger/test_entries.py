@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ferry.core.model import Attempt, Counts, RunState
-from ferry.ledger.entries import ADMIT, GENESIS, START, AttemptStanding, Draft, Entry, Kind, Origin, Verdict, fold
+from ferry.ledger.entries import ADMIT, GENESIS, START, UNDO, AttemptStanding, Draft, Entry, Kind, Origin, Standing, Verdict, fold
 
 WHEN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ORIGIN = Origin("migrate_domo", "b.1", "task", 1)
@@ -119,6 +119,101 @@ def test_the_last_attempt_speaks_for_the_batch():
     assert fold(balanced).balanced
     again = fold(chain(verdict(Verdict.BALANCED), {"step": ADMIT, "kind": Kind.INTENT, "attempt": 2}))
     assert (again.balanced, again.seq, len(again.attempts)) == (False, 3, 2)
+
+
+# Undo
+
+
+def undo(**facts: Any) -> list[dict[str, Any]]:
+    """An import that is over, and an undo that was meant."""
+    return [intent(), look(RunState.SUCCEEDED, word="imported"), intent(UNDO, **facts)]
+
+
+def adopted(step: str, **facts: Any) -> dict[str, Any]:
+    return {"step": step, "kind": Kind.ADOPTED} | facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "undoing", "known"),
+    [
+        ([], False, True),
+        ([intent()], False, True),
+        (undo(), True, False),
+        (undo(key="14"), True, False),
+        ([*undo(), result(UNDO, state=RunState.RUNNING)], True, True),
+        ([*undo(key="14"), result(UNDO, state=RunState.RUNNING)], True, False),
+        ([*undo(), result(UNDO, state=RunState.FAILED_CLEAN)], False, True),
+        ([*undo(), result(UNDO, state=RunState.FAILED_CLEAN), intent(UNDO, key="~2")], True, False),
+        ([*undo(), result(UNDO, state=RunState.RUNNING), intent(UNDO, key="14")], True, False),
+        ([intent(), adopted(UNDO, key="14", state=RunState.RUNNING)], True, True),
+        ([intent(), look(RunState.CANCELLED, step="await_undo")], False, True),
+    ],
+)
+def test_an_attempt_is_being_undone_once_that_was_meant_and_not_certainly_refused(facts, undoing, known):
+    assert (standing(*facts).undoing, standing(*facts).undo_known) == (undoing, known)
+
+
+@pytest.mark.parametrize("key", ["", "14", "14~2"])
+def test_an_undo_is_seen_of_the_whole_run_whichever_time_it_was_tried(key):
+    began = [*undo(key=key), result(UNDO, key=key, state=RunState.RUNNING, word="undoing")]
+    assert (standing(*began).run_state, standing(*began).word, standing(*began).run_is_over) == (
+        RunState.RUNNING,
+        "undoing",
+        False,
+    )
+    over = standing(*began, look(RunState.CANCELLED, step="await_undo", word="undo_success"))
+    assert (over.run_state, over.run_is_over) == (RunState.CANCELLED, True)
+
+
+def test_an_undo_that_was_refused_says_nothing_of_the_run():
+    refused = standing(*undo(), result(UNDO, state=RunState.FAILED_CLEAN, word="no"))
+    assert (refused.run_state, refused.word, refused.run_is_over) == (RunState.SUCCEEDED, "imported", True)
+
+
+def test_a_run_is_not_over_while_an_undo_may_be_under_way():
+    assert not standing(*undo()).run_is_over
+    assert standing(*undo()).holds_place
+
+
+@pytest.mark.parametrize(
+    ("facts", "acted"),
+    [
+        ([], False),
+        ([intent()], True),
+        ([intent(), result(state=RunState.QUEUED)], True),
+        ([intent(), result(state=RunState.FAILED_CLEAN)], False),
+        ([intent(), result(state=RunState.FAILED_CLEAN), intent(key="~2")], True),
+        ([intent(key="a"), intent(key="b"), result(key="a", state=RunState.FAILED_CLEAN)], True),
+        ([intent(), result(state=RunState.FAILED_CLEAN), adopted(START, state=RunState.QUEUED)], True),
+    ],
+)
+def test_an_attempt_acted_unless_every_start_came_to_a_certain_no(facts, acted):
+    assert standing(*facts).acted is acted
+
+
+def test_the_attempt_that_was_taken_up_last_speaks_for_the_batch():
+    second = {"step": ADMIT, "kind": Kind.INTENT, "attempt": 2}
+    taken_up = fold(chain(verdict(Verdict.BALANCED), second, adopted(ADMIT)))
+    assert (taken_up.last.attempt.number, taken_up.attempts[-1].attempt.number, taken_up.next_number) == (1, 2, 3)
+    assert taken_up.balanced
+
+
+def test_the_first_attempt_has_number_one():
+    empty = Standing("domo", "d.example.com", "b")
+    assert (empty.last, empty.next_number, empty.balanced, empty.rests) == (None, 1, False, False)
+
+
+@pytest.mark.parametrize("word", Verdict)
+def test_a_batch_rests_once_it_balances_or_was_undone(word):
+    assert fold(chain(verdict(word))).rests is (word in {Verdict.BALANCED, Verdict.UNDONE})
+    again = fold(chain(verdict(word), {"step": ADMIT, "kind": Kind.INTENT, "attempt": 2}))
+    assert not again.rests
+
+
+@pytest.mark.parametrize("word", Verdict)
+def test_a_verdict_closes_unless_something_is_still_to_be_found_out(word):
+    assert word.closes is (word not in {Verdict.UNBALANCED, Verdict.UNKNOWN})
+    assert standing(verdict(word)).is_open is not word.closes
 
 
 def test_nothing_cannot_be_folded():

@@ -27,6 +27,10 @@ def admit(store: LedgerStore, vendor: str, environment: str, batch_id: str) -> A
     return [admission.kind, admission.attempt.number]
 
 
+def take_up(store: LedgerStore, attempt: str) -> Any:
+    return store.take_up(Attempt.parse(attempt), me(), is_live=lambda _: True).kind
+
+
 def intend(store: LedgerStore, attempt: str, dag_id: str, run_id: str) -> Any:
     origin = Origin(dag_id, run_id, try_number=os.getpid())
     return store.intend(Attempt.parse(attempt), "start_run", origin=origin).fresh

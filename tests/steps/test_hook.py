@@ -76,7 +76,6 @@ def test_an_environment_variable_as_a_uri_is_understood(monkeypatch):
     [
         ({"host": "https://API.Example.com/base/"}, "api.example.com"),
         ({"host": "api.example.com"}, "api.example.com"),
-        ({"host": "https://user:pw@api.example.com"}, "api.example.com"),
         ({"host": "http://127.0.0.1:8765/fenergo"}, "127.0.0.1:8765"),
         ({"host": "http://[::1]:8765/fenergo"}, "[::1]:8765"),
         ({"host": "api.example.com", "port": 8443}, "api.example.com:8443"),
@@ -92,6 +91,13 @@ def test_the_environment_is_the_host_whoever_asks(told, environment):
     [
         ({"host": ""}, GOOD, ["base_url: "]),
         ({"host": "ftp://x"}, GOOD, ["base_url: ", "must be a URL such as https://api.example.com"]),
+        (
+            {"host": "https://canary:canary@api.example.com"},
+            GOOD,
+            ["base_url: ", "must not hold a user or a password; both have fields"],
+        ),
+        ({"host": "canary@api.example.com"}, GOOD, ["base_url: ", "must not hold a user or a password"]),
+        ({"host": "https://@api.example.com/base"}, GOOD, ["base_url: ", "must not hold a user or a password"]),
         ({}, {}, ["tenant_id: Field required", "token_url: Field required"]),
         ({}, GOOD | {"token_url": "canary/connect"}, ["token_url: ", "must be a URL"]),
         ({}, GOOD | {"command_api_version": "canary"}, ["command_api_version: Input should be 'v1' or 'v2'"]),
@@ -121,6 +127,16 @@ def test_a_secret_is_in_no_text_of_settings_or_hook(connect):
     hook = FenergoHook("fenergo_default")
     for thing in (settings(), Settings(base_url="https://a.example", password=SECRET), hook, hook.settings, hook.auth()):
         assert SECRET not in f"{thing!r} {thing}"
+
+
+def test_a_user_in_the_address_is_no_part_of_the_environment():
+    """Who only names the environment, as the dispatcher does, never shows what the address holds."""
+    told = Connection(conn_id="c", conn_type="fenergo", host="https://user:pw@api.example.com:8443/base")
+    assert environment_of(told) == "api.example.com:8443"
+
+
+def test_an_address_may_have_an_at_sign_in_its_path():
+    assert settings(host="https://api.example.com/@base").environment == "api.example.com"
 
 
 # What the vendor announces

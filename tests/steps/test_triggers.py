@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -10,8 +11,9 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from tests.loopback import answer
 from tests.steps.conftest import ORIGIN
-from tests.steps.six import SixProofTrigger, SixTrigger, word
+from tests.steps.six import SixApi, SixProofTrigger, SixTrigger, word
 
+from ferry.core.api import json_of
 from ferry.core.model import RunState
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps import triggers as subject
@@ -408,6 +410,68 @@ def test_no_proof_is_no_failure_but_a_question(lost, six):
 
 def test_a_vendor_that_is_away_proves_nothing(lost, six):
     assert proved(lost, six, AWAY) == {"proved": False, "word": ""}
+
+
+def test_the_proof_names_the_run_that_was_found(lost, six, monkeypatch):
+    """The answer that was lost may have been the first to name the run."""
+
+    def named(self, run):
+        found = yield from self._call("look", "GET", f"/run/{run.ref}", repeatable=True)
+        return replace(run, ref="r-77", state=RunState.RUNNING, word=json_of(found, "look")["word"])
+
+    monkeypatch.setattr(SixApi, "look_named", named, raising=False)
+    six.will(word("running", "Importing"))
+    event = event_of(trigger(lost, SixProofTrigger, step="confirm_start", verb="look_named", patience=60.0))
+    assert event.payload == {"proved": True, "word": "Importing", "ref": "r-77"}
+
+
+# An end that is older than what was begun
+
+
+def undo_begun(ledger, key):
+    ledger.store.intend(ledger.attempt, "undo_run", origin=ORIGIN, key=key, ref="r-1")
+    ledger.write("undo_run", key=key, ref="r-1", state=RunState.RUNNING)
+
+
+def test_the_end_of_an_earlier_undo_is_not_taken_for_that_of_a_later_one(started, six):
+    undo_begun(started, "")
+    started.write("await_undo", ref="r-1", state=RunState.FAILED_DIRTY, word="undo_failed")
+    undo_begun(started, "30")
+    six.will(word("cancelled", "undo_success"))
+    assert isinstance(event_of(trigger(started, step="await_undo")), TaskSuccessEvent)
+    assert (len(six.asked), started.standing.word) == (1, "undo_success")
+
+
+def test_the_end_of_an_earlier_undo_is_not_taken_for_one_that_others_brought_about(started, six):
+    undo_begun(started, "")
+    started.write("await_undo", ref="r-1", state=RunState.FAILED_DIRTY, word="undo_failed")
+    started.write("undo_run", Kind.ADOPTED, key="30", ref="r-1", state=RunState.RUNNING)
+    six.will(word("cancelled", "undo_success"))
+    event_of(trigger(started, step="await_undo"))
+    assert (len(six.asked), started.standing.run_state) == (1, RunState.CANCELLED)
+
+
+def test_the_end_of_a_run_before_it_was_started_again_is_not_taken_for_its_end(started, six):
+    started.write("await_run", ref="r-1", state=RunState.FAILED_CLEAN, word="Refused")
+    started.store.intend(started.attempt, "start_run", origin=ORIGIN, key="~2", ref="r-1")
+    six.will(word("succeeded"))
+    event_of(trigger(started))
+    assert (len(six.asked), started.standing.run_state) == (1, RunState.SUCCEEDED)
+
+
+@pytest.mark.parametrize("step", ["await_run", "await_undo"])
+def test_an_end_that_is_newer_than_all_that_was_begun_is_not_asked_for_again(started, six, step):
+    undo_begun(started, "")
+    started.write(step, ref="r-1", state=RunState.SUCCEEDED)
+    assert isinstance(event_of(trigger(started, step=step)), TaskSuccessEvent)
+    assert six.asked == []
+
+
+def test_an_undo_that_is_begun_makes_no_wait_for_the_import_anew(started, six):
+    started.write("await_run", ref="r-1", state=RunState.SUCCEEDED)
+    undo_begun(started, "")
+    event_of(trigger(started))
+    assert six.asked == []
 
 
 # Room

@@ -9,7 +9,7 @@ from tests.steps.conftest import ORIGIN
 from tests.steps.six import SixHook
 
 from ferry.core.errors import BadInput, LedgerError, VendorError, VendorNonsense, VendorRefused, VendorUnavailable
-from ferry.core.model import RunState
+from ferry.core.model import Run, RunState
 from ferry.ledger.entries import Kind, LedgerFull, NotHolder, Origin
 from ferry.steps.operators import parse_attempt
 from ferry.steps.work import Work, connection_of
@@ -110,6 +110,84 @@ def test_what_a_contract_calls_harmless_may_be_forgotten_and_sent_again(work, si
     work.forget("An unstarted run does no harm.")
     assert start(work) is not None
     assert len(six.asked) == 2
+
+
+def test_what_is_forgotten_is_one_part_only(work, six):
+    six.will(None, None, answer(202))
+    assert [start(work, part=part) for part in ("a", "b")] == [None, None]
+    work.forget("An unstarted part does no harm.", "b")
+    assert start(work, part="a") is None
+    assert start(work, part="b") is not None
+    assert [intent.key for intent in work.standing.starts] == ["a", "b", "b~2"]
+    assert len(six.asked) == 3
+
+
+def test_what_must_be_known_later_goes_into_the_intent_before_anything_is_sent(work, six):
+    six.will(None)
+    start(work, data={"before": "abc"})
+    assert start(work, data={"before": "another"}) is None
+    assert work.last_intent().data == {"before": "abc"}
+    assert work.last_intent().kind is Kind.INTENT
+
+
+def test_what_would_be_sent_is_known_beforehand(work, six):
+    six.will(answer(400), None, answer(202))
+    assert work.may_send()
+    with pytest.raises(VendorRefused):
+        start(work)
+    assert work.may_send(), "it came to a certain no"
+    start(work)
+    assert not work.may_send(), "nobody knows what came of it"
+    assert work.may_send("other part")
+    work.forget("It does no harm.")
+    assert work.may_send()
+    start(work)
+    assert not work.may_send(), "it is done"
+
+
+def test_the_last_intent_of_a_part_is_the_newest(work, six):
+    six.will(answer(400), None)
+    with pytest.raises(VendorRefused):
+        start(work, part="a")
+    first = work.last_intent("a")
+    start(work, part="a")
+    assert (first.key, work.last_intent("a").key) == ("a", "a~2")
+    assert first.entry_hash != work.last_intent("a").entry_hash
+    with pytest.raises(KeyError):
+        work.last_intent()
+
+
+def test_what_is_adopted_is_the_answer_to_the_last_intent_of_its_part(work, six):
+    six.will(answer(400), None)
+    with pytest.raises(VendorRefused):
+        start(work, part="a")
+    assert start(work, part="a") is None
+    adopted = work.adopt(Run("r-9", RunState.RUNNING, "Busy", {"n": 1}), "It was found.", "a")
+    assert (adopted.kind, adopted.key, adopted.ref, adopted.word, adopted.counts) == (
+        Kind.ADOPTED,
+        "a~2",
+        "r-9",
+        "Busy",
+        {"n": 1},
+    )
+    assert start(work, part="a") == adopted
+    assert work.standing.start_known
+    assert len(six.asked) == 2
+
+
+def test_a_stranger_may_neither_forget_nor_act(work, six):
+    six.will(None)
+    start(work)
+    stranger = Work(work.attempt, "start_run", Origin("migrate_six", "other.1", "start_run", 1), SixHook)
+    with pytest.raises(
+        NotHolder, match=r"may not do `start_run`, because the attempt is held by DAG run b-1\.1 of migrate_six\."
+    ):
+        stranger.must_hold()
+    with pytest.raises(NotHolder, match=r"It may be waiting for the answer right now\. Nothing was sent\.") as caught:
+        stranger.forget("It does no harm.")
+    assert not caught.value.retry_later
+    assert not work.may_send()
+    work.must_hold()
 
 
 def test_a_stranger_sends_nothing(work, six):

@@ -103,6 +103,15 @@ def test_a_project_merge_has_rules_and_no_content():
     }
 
 
+def test_the_types_of_a_merge_are_sent_as_numbers_and_without_what_is_not_told():
+    rules = [{"type": "report", "action": "replace"}, {"type": "4", "subtype": 0, "action": "use_newer"}]
+    body = migration_body(Member(spec(merge={"types": rules}), [], HERE, THERE), "merge", SOURCE, TARGET)
+    assert body["packageInfo"]["tocView"]["settings"]["objectTypeActions"] == [
+        {"type": 3, "action": "replace"},
+        {"type": 4, "subtype": 0, "action": "use_newer"},
+    ]
+
+
 def test_a_new_group_has_the_configuration_first_and_then_the_projects_by_name():
     finance = Member(spec(project="Finance"), [REGION], Project("F2", "Finance"), Project("F2", "Finance"))
     body = group_body([Member(spec(), [REGION], HERE, THERE), finance, configuration()], "quarter", SOURCE, TARGET)

@@ -111,6 +111,10 @@ ROWS = {
     "unknown type": (f"{B},region,,,\n", "BAD_TYPE", "type"),
     "no type": (f"{B},,,,\n", "BAD_TYPE", "type"),
     "negative type": (f"{B},-1,,,\n", "BAD_TYPE", "type"),
+    "a folder": (f"{B},8,,,\n", "BAD_TYPE", "type"),
+    "a project": (f"{B}, 32 ,,,\n", "BAD_TYPE", "type"),
+    "a type that no number has": (f"{B},123456,,,\n", "BAD_TYPE", "type"),
+    "digits that are no ASCII": (f"{B},\u0661\u0662,,,\n", "BAD_TYPE", "type"),
     "type of the server": (f"{B},34,,,\n", "BAD_TYPE", "type"),
     "bad action": (f"{B},12,merge,,\n", "BAD_ACTION", "action"),
     "bad flag": (f"{B},12,,perhaps,\n", "BAD_FLAG", "include_dependents"),
@@ -186,6 +190,14 @@ def test_each_kind_of_package_takes_its_own_level_only(check, told, kinds):
 @pytest.mark.parametrize("told", [package(thing(kind=77)), SERVER | {"objects": [thing(kind="content group")]}])
 def test_a_content_group_fits_both_kinds(check, told):
     assert found(check({"packages": [told]})[0]) == []
+
+
+@pytest.mark.parametrize("kind", [8, "8", 32])
+@pytest.mark.parametrize("told", [package(), SERVER])
+def test_folders_and_projects_are_not_put_into_packages(check, told, kind):
+    findings, (member,) = check({"packages": [told | {"objects": [thing(kind=kind)]}]})
+    assert only(findings).message == "Folders and projects are not put into packages; list what is in them."
+    assert list(member.objects) == []
 
 
 def test_a_type_that_nobody_lists_is_the_vendors_to_judge(check):
@@ -269,6 +281,23 @@ def test_a_merge_cannot_force_by_default_either(check):
 def test_a_merge_names_folders_and_objects_by_their_ids(check, where):
     findings, _ = check({"packages": [{"project": "Sales", "rules": RULES, "merge": {where: {"Reports": "replace"}}}]})
     assert (only(findings).level, only(findings).code, only(findings).column) == ("error", "BAD_ID", "merge")
+
+
+@pytest.mark.parametrize("kind", ["report", 3, "3", " Report "])
+def test_a_merge_names_types_by_number_or_name(check, kind):
+    findings, (member,) = check(
+        {"packages": [{"project": "Sales", "rules": RULES, "merge": {"types": [{"type": kind, "action": "replace"}]}}]}
+    )
+    assert found(findings) == []
+    assert member.contents()["settings"]["objectTypeActions"] == [{"type": 3, "action": "replace"}]
+
+
+@pytest.mark.parametrize("kind", ["reports", -3, "123456"])
+def test_a_merge_of_a_type_that_is_none_is_an_error(check, kind):
+    rules = [{"type": kind, "subtype": 768, "action": "replace"}]
+    findings, _ = check({"packages": [{"project": "Sales", "rules": RULES, "merge": {"types": rules}}]})
+    assert (only(findings).level, only(findings).code, only(findings).column) == ("error", "BAD_TYPE", "merge")
+    assert only(findings).message == f"merge: {kind!r} is neither the number nor the name of an object type."
 
 
 def test_a_good_merge_counts_as_one_record(check):

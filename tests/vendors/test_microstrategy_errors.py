@@ -6,7 +6,15 @@ import pytest
 from tests.playing import play, said
 
 from ferry.core.api import Patience
-from ferry.core.errors import BadCredentials, NotFound, VendorError, VendorNonsense, VendorRefused, VendorUnavailable
+from ferry.core.errors import (
+    AnswerLost,
+    BadCredentials,
+    NotFound,
+    VendorError,
+    VendorNonsense,
+    VendorRefused,
+    VendorUnavailable,
+)
 from ferry.core.model import Run
 from ferry.core.wire import httpx
 from ferry.vendors.microstrategy.api import MicroStrategyApi
@@ -118,6 +126,20 @@ def test_a_storage_service_that_is_down_is_a_clear_no(api, verb, text, status, c
     with pytest.raises(VendorRefused, match=r"Storage Service.* Have the administrator .* then clear the task") as caught:
         play(verb(api), said(status, {"code": code, "message": text, "ticketId": TICKET}))
     assert caught.value.facts["status"] == status
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The package could not be written to the Storage Service.",
+        "Storage Service timed out while the import was under way.",
+        "An object named 'Storage Service' could not be imported.",
+    ],
+)
+def test_any_other_trouble_with_the_storage_service_proves_nothing(api, text):
+    """Only two sentences are documented as said before anything is done."""
+    with pytest.raises(AnswerLost):
+        play(api.import_run(RUN, {}), said(500, {"code": "ERR001", "message": text}))
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 5, {}, {"errors": {}}, {"code": 5}, {"code": ["ERR009"]}, {"errors": [[]]}])

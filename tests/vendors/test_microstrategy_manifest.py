@@ -47,7 +47,43 @@ BROKEN = {
         [f"packages: [{SALES}]", "on_import_failed: undo", "keep_undo: false"],
         "on_import_failed: undo needs keep_undo: true",
     ),
-    "certify a file": ([FILE, "certify: true"], "certify is for packages that are made at the source"),
+    "certify a file": ([FILE, "certify: true"], "certify is for packages that do not travel as a file"),
+    "certify by file": (
+        [f"packages: [{SALES}]", "transport: file", "certify: true"],
+        "certify is for packages that do not travel",
+    ),
+    "group of merges": (
+        [f"packages: [{{project: Sales, {RULES}, merge: {{}}}}, {SERVER}]"],
+        "a project merge is a migration of its own: groups of them are not documented",
+    ),
+    "validation of a reuse": (
+        [f"reuse: {{package: {ID}}}", "validation: true"],
+        "a package that is used once more is locked: it can be neither validated nor certified [A8, D]",
+    ),
+    "certification of a reuse": (
+        [f"reuse: {{package: {ID}}}", "certify: true"],
+        "a package that is used once more is locked: it can be neither validated nor certified",
+    ),
+    "deleting a reuse": (
+        [f"reuse: {{package: {ID}}}", "clean_up: true"],
+        "clean_up would delete the package of another batch: leave it out where a package is used once more",
+    ),
+    "a file without undo": (
+        [FILE, "keep_undo: false"],
+        "keep_undo: false cannot be said of a package that travels as a file",
+    ),
+    "settings of an edit": (
+        [f"edit: {{migration: '{RECORD}'}}", "name: n", "validation: true", "approval: auto"],
+        "approval, validation: has no meaning for an edit or a certification",
+    ),
+    "a source of an edit": (
+        [f"edit: {{migration: '{RECORD}'}}", "name: n", "source: x"],
+        "source: has no meaning for an edit or a certification",
+    ),
+    "settings of a certification": (
+        [f"certification: {{migration: '{RECORD}', action: approve}}", "keep_undo: true"],
+        "keep_undo: has no meaning for an edit or a certification",
+    ),
 }
 
 
@@ -114,6 +150,40 @@ INSIDE = {
     ),
     "misspelt": ("packagess: []", "packagess", "no such key is known here"),
     "other approval": (f"packages: [{SALES}]\n  approval: maybe", "approval", "'ask' or 'auto'"),
+    "no name": (f"packages: [{SALES}]\n  name: ''", "name", "at least 1 character"),
+    "blank name": (f"packages: [{SALES}]\n  name: '   '", "name", "should match pattern"),
+    "name on two lines": (f'packages: [{SALES}]\n  name: "a\\nb"', "name", "should match pattern"),
+    "name with a line's end": (f'packages: [{SALES}]\n  name: "a\\n"', "name", "should match pattern"),
+    "a truth for a type": (
+        f"packages: [{{project: S, {RULES}, objects: [{{id: {ID}, type: yes}}]}}]",
+        "packages.0.objects.0.type",
+        "must be the number or the name of an object type",
+    ),
+    "a list for a type": (
+        f"packages: [{{project: S, {RULES}, objects: [{{id: {ID}, type: [12]}}]}}]",
+        "packages.0.objects.0.type",
+        "valid",
+    ),
+    "a truth for a merge's type": (
+        f"packages: [{{project: S, {RULES}, merge: {{types: [{{type: no, action: replace}}]}}}}]",
+        "packages.0.merge.types.0.type",
+        "must be the number or the name of an object type",
+    ),
+    "a misspelt rule of a merge": (
+        f"packages: [{{project: S, {RULES}, merge: {{types: [{{type: 3, action: replace, sub_type: 4}}]}}}}]",
+        "packages.0.merge.types.0.sub_type",
+        "no such key is known here",
+    ),
+    "a rule of a merge without action": (
+        f"packages: [{{project: S, {RULES}, merge: {{types: [{{type: 3}}]}}}}]",
+        "packages.0.merge.types.0.action",
+        "is missing",
+    ),
+    "an unknown translation": (
+        f"packages: [{{project: S, {RULES}, merge: {{translations: all}}}}]",
+        "packages.0.merge.translations",
+        "'not_merged'",
+    ),
     "long name": (f"packages: [{SALES}]\n  name: {'n' * 201}", "name", "at most 200 characters"),
 }
 
@@ -179,6 +249,43 @@ def test_the_other_ends_go_by_the_role_they_play(lines, roles):
 )
 def test_what_a_person_asks_of_a_certification_is_the_vendors_status(action, status):
     assert read(f"certification: {{batch: b, action: {action}}}").certification.status == status
+
+
+@pytest.mark.parametrize(
+    ("lines", "dag"),
+    [
+        ([f"packages: [{SALES}]"], "migrate_microstrategy"),
+        ([FILE], "migrate_microstrategy"),
+        ([f"reuse: {{package: {ID}}}"], "migrate_microstrategy"),
+        ([f"edit: {{migration: '{RECORD}'}}", f"packages: [{SALES}]"], "edit_microstrategy"),
+        ([f"certification: {{migration: '{RECORD}', action: approve}}"], "certify_microstrategy"),
+    ],
+)
+def test_a_section_says_which_dag_it_is_for(lines, dag):
+    assert read(*lines).dags() == (dag,)
+
+
+@pytest.mark.parametrize(
+    ("lines", "changed"),
+    [
+        ([f"packages: [{SALES}]"], {}),
+        ([f"packages: [{SALES}]", "transport: file", "approval: auto"], {"by_file": True, "approval": "auto"}),
+        ([f"packages: [{SALES}]", "keep_undo: false", "clean_up: true"], {"keep_undo": False, "clean_up": True}),
+        ([f"reuse: {{package: {ID}}}", "on_import_failed: undo"], {"reuse": True, "on_import_failed": "undo"}),
+    ],
+)
+def test_what_later_steps_go_by_is_one_flat_fact(lines, changed):
+    careful = {"approval": "ask", "keep_undo": True, "on_import_failed": "settle"}
+    idle = dict.fromkeys(("certify", "clean_up", "validation", "by_file", "reuse"), False)
+    assert read(*lines).settings() == careful | idle | changed
+
+
+def test_a_name_may_have_spaces_and_any_letters():
+    assert read(f"packages: [{SALES}]", "name: ' Frühling 好 | 2026 '").name == " Frühling 好 | 2026 "
+
+
+def test_an_edit_may_say_how_its_packages_make_a_group():
+    assert read(f"edit: {{group: '{RECORD}'}}", f"packages: [{SALES}]", "kind: group").record_kind == "group"
 
 
 def test_object_lists_and_the_package_file_belong_to_the_input():

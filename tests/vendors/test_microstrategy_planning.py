@@ -2,19 +2,22 @@
 
 import csv
 import json
+import os
 
 import pytest
 import yaml
 
 from ferry.core.batch import read_batch
 from ferry.core.errors import BatchRefused
-from ferry.ledger.entries import Origin
+from ferry.ledger.entries import Origin, Verdict
 from ferry.ledger.store import LedgerStore
+from ferry.steps.settling import judge
 from ferry.steps.work import CONNECTION, CONNECTIONS, Work
 from ferry.vendors.microstrategy import SOURCE, TARGET, planning, sandbox_connections
 from ferry.vendors.microstrategy.after_import import sync_certification
 from ferry.vendors.microstrategy.hook import MicroStrategyHook
-from ferry.vendors.microstrategy.planning import aim, check_batch, header, planned
+from ferry.vendors.microstrategy.making import open_run
+from ferry.vendors.microstrategy.planning import aim, check_batch, header, planned, settings
 
 A = "A1" * 16
 SALES = {"project": "Sales", "rules": {"default_action": "replace"}, "objects": [{"id": A.lower(), "type": 12}]}
@@ -121,11 +124,13 @@ def test_what_has_no_list_is_kept_as_a_whole(admitted, section, table):
 # Packages that come as files
 
 
-@pytest.mark.parametrize(("size", "said"), [(0, "has 0 bytes"), (11, "has 11 bytes")])
-def test_a_package_file_is_neither_empty_nor_larger_than_the_vendor_takes(admitted, monkeypatch, size, said):
+@pytest.mark.parametrize(
+    ("size", "wrong", "said"), [(0, "EMPTY_FILE", "has 0 bytes"), (11, "TOO_LARGE", "has 11 bytes")], ids=["empty", "large"]
+)
+def test_a_package_file_is_neither_empty_nor_larger_than_the_vendor_takes(admitted, monkeypatch, size, wrong, said):
     monkeypatch.setattr(planning, "MOST_BYTES", 10)  # two gigabytes would be hashed twice
     ((code, message),) = findings(admitted({"package_file": PACKAGE_FILE}, {"p.mmp": b"x" * size}))
-    assert code == "TOO_LARGE"
+    assert code == wrong
     assert message == f"The package file {said}; the vendor takes 1 to 10."
 
 
@@ -171,7 +176,101 @@ def test_both_ends_are_asked_with_the_connections_the_batch_was_admitted_with(ad
     assert (libraries.logins("source"), libraries.logins("target")) == (1, 1)
 
 
+# Settings
+
+
+def test_a_check_keeps_the_settings_and_returns_only_a_headline_and_counts(admitted):
+    work = admitted({"packages": [SALES], "approval": "auto", "clean_up": True})
+    assert check_batch(work) == {"findings": "0 errors and 0 warnings", "records": {"Sales": 1}}
+    kept = work.standing.results["check_batch", ""].data
+    assert kept["settings"] == work.batch.section.settings() == settings(work)
+    assert (kept["settings"]["approval"], kept["settings"]["clean_up"], kept["passed"]) == ("auto", True, True)
+
+
+def test_settings_are_those_of_the_check_whatever_the_manifest_says_by_now(admitted, tmp_path):
+    work = admitted({"packages": [SALES]})
+    check_batch(work)
+    manifest = tmp_path / "batches" / "microstrategy" / "b" / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("  packages:", "  approval: auto\n  packages:"))
+    assert work.section.approval == "auto"
+    assert settings(work)["approval"] == "ask"
+
+
+def test_without_a_check_there_are_no_settings(admitted):
+    with pytest.raises(BatchRefused, match=r"does not know that .* was checked; clear check_batch"):
+        settings(admitted({"packages": [SALES]}))
+
+
+def refused(work):
+    with pytest.raises(BatchRefused) as caught:
+        check_batch(work)
+    return caught.value.message
+
+
+def test_up_to_three_errors_are_told_in_the_message_itself(admitted):
+    message = refused(admitted({"packages": [SALES | {"project": "HR"}, SALES | {"project": "Xyz"}]}))
+    assert message.count("shows this user no project") == 3
+    assert "The target shows this user no project 'HR'; it shows Finance, Marketing, Sales. The source shows" in message
+
+
+def test_more_than_three_errors_are_only_counted_in_the_message(admitted):
+    message = refused(admitted({"packages": [SALES | {"project": "HR"}, *(SALES | {"project": name} for name in ("X", "Y"))]}))
+    assert "shows this user no project" not in message
+    assert "All findings are in " in message
+
+
+def test_what_passed_with_a_warning_tells_only_the_headline(admitted):
+    work = admitted({"packages": [SALES | {"rules": {"default_action": "keep_both"}}]})
+    told = check_batch(work)["findings"]
+    assert "1 warning" in told
+    assert "keep_both" not in work.standing.results["check_batch", ""].note
+
+
+def test_a_batch_whose_two_ends_are_one_place_is_refused(admitted):
+    work = admitted({"packages": [SALES], "source": TARGET})
+    assert findings(work) == [
+        (
+            "SAME_PLACE",
+            "Source and target are the same: the package would be imported where it comes from. Check both connections.",
+        )
+    ]
+
+
+def test_one_library_under_two_names_is_still_one_place(admitted, monkeypatch):
+    """What a connection calls an environment is for people; the vendor knows it by its id."""
+    there = json.loads(os.environ[f"AIRFLOW_CONN_{TARGET.upper()}"])
+    renamed = there | {"extra": there["extra"] | {"environment_name": "the same"}}
+    monkeypatch.setenv("AIRFLOW_CONN_AGAIN", json.dumps(renamed))
+    assert [code for code, _ in findings(admitted({"packages": [SALES], "source": "again"}))] == ["SAME_PLACE"]
+
+
+def test_one_library_may_take_a_project_into_another(admitted):
+    check_batch(admitted({"packages": [SALES | {"target_project": "Finance"}], "source": TARGET}))
+
+
+def test_two_packages_into_one_project_of_the_target_are_refused(admitted):
+    found = findings(admitted({"packages": [SALES | {"project": "Finance", "target_project": "Sales"}, SALES]}))
+    assert [code for code, _ in found] == ["PROJECT_TWICE"] * 2
+
+
+# Packages that exist
+
+
+def test_a_reuse_of_an_unknown_package_is_refused_with_a_sentence(admitted, libraries):
+    work = admitted({"reuse": {"package": A, "target_project": "Sales"}})
+    check_batch(work)
+    sentence = f"The source knows no package {A}. Nothing was sent. Correct `reuse` and trigger the batch again."
+    with pytest.raises(BatchRefused) as caught:
+        open_run(Work(work.attempt, "open_run", work.origin, MicroStrategyHook))
+    assert caught.value.message == sentence
+    assert judge(work.standing)[0] is Verdict.REFUSED
+    assert sentence in judge(work.standing)[2]
+
+
 def test_a_certification_is_not_carried_to_a_target_that_got_the_package_as_a_file(admitted, libraries):
     """What is uploaded is locked from birth, and only a package that is created, or a copy of one, can be certified [D]."""
-    assert sync_certification(admitted({"packages": [SALES], "transport": "file", "certify": True})) is False
-    assert libraries.logins("target") == 0
+    work = admitted({"packages": [SALES], "transport": "file"})
+    check_batch(work)
+    before = libraries.logins("target")
+    assert sync_certification(work) is False
+    assert libraries.logins("target") == before

@@ -4,7 +4,7 @@ import pytest
 
 from ferry.core.findings import Level
 from ferry.vendors.microstrategy.bodies import Member
-from ferry.vendors.microstrategy.checks import place, project_named
+from ferry.vendors.microstrategy.checks import check_one_library, place, project_named
 from ferry.vendors.microstrategy.content import Findings
 from ferry.vendors.microstrategy.manifest import PackageSpec
 
@@ -72,6 +72,42 @@ def test_a_user_who_sees_no_project_is_told_so():
 def test_two_ways_of_naming_one_project_are_found_out():
     findings, _ = placed({"project": "A1" * 16}, {"project": "Sales"})
     assert {(f.level, f.code) for f in findings.kept} == {(Level.ERROR, "PROJECT_TWICE")}
+
+
+def test_two_packages_cannot_go_into_one_project_of_the_target():
+    findings, _ = placed({"project": "Sales"}, {"project": "HR", "target_project": "Sales"})
+    assert [(f.level, f.code, f.table) for f in findings.kept] == [
+        (Level.ERROR, "PROJECT_TWICE", "Sales"),
+        (Level.ERROR, "PROJECT_TWICE", "HR"),
+    ]
+    assert findings.kept[0].message == (
+        "Two packages of the group lead to project Sales on the target. Join them, or make two batches."
+    )
+
+
+def test_two_projects_that_are_missing_are_not_taken_for_one():
+    findings, _ = placed({"project": "Sales", "target_project": "X"}, {"project": "HR", "target_project": "Y"})
+    assert {f.code for f in findings.kept} == {"NO_PROJECT"}
+
+
+def in_one_library(*told):
+    findings = Findings()
+    check_one_library(place([Member(spec(**one), []) for one in told], SOURCE, SOURCE, findings), findings)
+    return [(f.level, f.code, f.table) for f in findings.kept]
+
+
+def test_a_project_is_not_imported_into_itself():
+    assert in_one_library({"project": "Sales"}) == [(Level.ERROR, "SAME_PLACE", "Sales")]
+    assert in_one_library({"project": "Sales", "target_project": "a1" * 16}) == [(Level.ERROR, "SAME_PLACE", "Sales")]
+    assert in_one_library({"type": "configuration"}) == [(Level.ERROR, "SAME_PLACE", "configuration")]
+
+
+def test_a_project_may_go_into_another_of_the_same_library():
+    assert in_one_library({"project": "Sales", "target_project": "HR"}) == []
+
+
+def test_a_project_that_is_missing_is_not_called_the_same_place():
+    assert in_one_library({"project": "X"}) == [(Level.ERROR, "NO_PROJECT", "X")] * 2
 
 
 def test_a_configuration_package_needs_no_project():

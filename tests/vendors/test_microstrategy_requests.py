@@ -4,7 +4,7 @@ import pytest
 from tests.playing import body_of, calls, lost, play, said
 
 from ferry.core.api import Patience
-from ferry.core.errors import VendorNonsense, VendorRefused, VendorUnavailable
+from ferry.core.errors import AnswerLost, NotFound, VendorNonsense, VendorRefused, VendorUnavailable
 from ferry.core.model import Run, RunState
 from ferry.vendors.microstrategy.api import MicroStrategyApi
 from ferry.vendors.microstrategy.library import PAUSES
@@ -52,8 +52,9 @@ def asked_for(run, word, request="importRequestStatus"):
 
 @KINDS
 def test_an_import_is_requested_and_then_approved_in_the_shape_of_its_kind(api, run, path):
-    looks = [shown(run), said(200, {}), shown(run, "requested"), shown(run, "requested"), said(202), shown(run, "approved")]
-    record, asks = play(api.lock(run), *looks, shown(run, "approved"))
+    request = [shown(run), said(200, {}), shown(run, "requested")]
+    approval = [shown(run, "requested"), said(202), shown(run, "approved")]
+    record, asks = play(api.lock(run), shown(run), *request, *approval, shown(run, "approved"))
     assert changes(asks) == [asked_for(run, "requested"), asked_for(run, "approved")]
     assert {ask.request.url.path for ask in asks} == {path}
     assert calls(asks)[-1] == f"GET {path}?showContent=all"
@@ -62,46 +63,62 @@ def test_an_import_is_requested_and_then_approved_in_the_shape_of_its_kind(api, 
 
 @KINDS
 def test_what_is_requested_already_is_only_approved(api, run, path):
-    _, asks = play(api.lock(run), *[shown(run, "requested")] * 2, said(200), *[shown(run, "approved")] * 2)
+    _, asks = play(api.lock(run), *[shown(run, "requested")] * 3, said(200), *[shown(run, "approved")] * 2)
     assert changes(asks) == [asked_for(run, "approved")]
 
 
 @KINDS
 def test_what_is_approved_already_is_left_alone(api, run, path):
-    assert changes(play(api.lock(run), *[shown(run, "approved")] * 3)[1]) == []
+    assert changes(play(api.lock(run), *[shown(run, "approved")] * 4)[1]) == []
 
 
 @pytest.mark.parametrize("answer", [lost(), said(500), over(), no()], ids=["lost", "500", "session over", "refused"])
 def test_whether_a_request_arrived_is_read_in_the_record_and_not_in_the_answer(api, answer):
-    _, asks = play(
-        api.lock(RUN), shown(), answer, shown(RUN, "requested"), shown(RUN, "requested"), answer, *[shown(RUN, "approved")] * 2
-    )
+    requested, approved = shown(RUN, "requested"), shown(RUN, "approved")
+    _, asks = play(api.lock(RUN), shown(), shown(), answer, requested, requested, answer, approved, approved)
     assert len(changes(asks)) == 2
 
 
 def test_a_request_that_did_not_arrive_is_sent_again(api):
-    looks = [shown(), lost(), shown(), over(), shown(), said(200), shown(RUN, "requested")]
+    looks = [shown(), shown(), lost(), shown(), over(), shown(), said(200), shown(RUN, "requested")]
     _, asks = play(api.lock(RUN), *looks, *[shown(RUN, "approved")] * 2)
     assert changes(asks) == [asked_for(RUN, "requested")] * 3
 
 
 def test_a_request_that_never_shows_is_given_up_and_may_be_tried_later(api):
     with pytest.raises(VendorUnavailable, match=r"asked to set importRequestStatus to requested three times .* does not show it"):
-        play(api.lock(RUN), shown(), said(200), shown(), lost(), shown(), said(200), shown())
+        play(api.lock(RUN), shown(), shown(), said(200), shown(), lost(), shown(), said(200), shown())
 
 
 def test_a_refused_approval_is_told_in_the_vendors_words_once_the_record_agrees(api):
     with pytest.raises(VendorRefused, match="The package is not created") as caught:
-        play(api.lock(RUN), *[shown(RUN, "requested")] * 2, no("The package is not created."), shown(RUN, "requested"))
+        play(api.lock(RUN), *[shown(RUN, "requested")] * 3, no("The package is not created."), shown(RUN, "requested"))
     assert len(changes(caught.value.asks)) == 1
 
 
-@pytest.mark.parametrize("word", ["", "pending", "rejected", "unknown", "escalated"])
+@pytest.mark.parametrize("word", ["", "pending", "unknown", "escalated"])
 def test_any_other_word_means_that_it_has_to_be_requested(api, word):
     exchange = api.lock(RUN)
     next(exchange)
+    exchange.send(shown(RUN, word)(next(api.record(RUN))))
     ask = exchange.send(shown(RUN, word)(next(api.record(RUN))))
     assert body_of(ask) == asked_for(RUN, "requested")
+
+
+@KINDS
+def test_an_import_that_somebody_rejected_is_a_no_that_stays(api, run, path):
+    with pytest.raises(
+        VendorRefused, match=r"^Somebody rejected the import of .* in Workstation\. Nothing was requested"
+    ) as caught:
+        play(api.lock(run), shown(run, "rejected"))
+    assert calls(caught.value.asks) == [f"GET {path}"]
+    assert not caught.value.retry_later
+
+
+def test_a_request_that_is_rejected_while_it_is_approved_is_told_in_the_vendors_words(api):
+    looks = [shown(RUN, "requested"), shown(RUN, "requested"), shown(RUN, "requested"), no("It was rejected.")]
+    with pytest.raises(VendorRefused, match=r"It was rejected\."):
+        play(api.lock(RUN), *looks, shown(RUN, "rejected"))
 
 
 # Undo
@@ -145,20 +162,28 @@ def test_an_undo_is_approved_once(api, run, path):
 
 
 @KINDS
-@pytest.mark.parametrize(("undo", "times"), [("requested", 2), ("approved", 1)])
-def test_an_approval_whose_session_ended_is_sent_again_only_if_the_record_lacks_it(api, run, path, undo, times):
-    _, asks = play(api.undo(run), over(), shown(run, undo=undo), *[said(202)] * (times - 1))
-    assert len(changes(asks)) == times
+def test_an_approval_whose_session_ended_is_left_to_who_can_look(api, run, path):
+    with pytest.raises(AnswerLost) as caught:
+        play(api.undo(run), over())
+    assert calls(caught.value.asks) == [f"PATCH {path}"]
 
 
-def test_a_lost_approval_is_believed_when_the_record_shows_it(api):
-    found, asks = play(api.undo_again(RUN), shown(undo="requested"), shown(undo="approved", words=("undoing",)))
-    assert (found.state, found.word) == (RunState.RUNNING, "undoing")
+@pytest.mark.parametrize("answer", [said(200, raw=b"<html>"), said(202, raw=b"[]")], ids=["page", "list"])
+def test_an_approval_that_something_else_answered_counts_as_lost(api, answer):
+    with pytest.raises(AnswerLost, match="answered by something that is not MicroStrategy"):
+        play(api.undo(RUN), answer)
+
+
+@KINDS
+def test_a_lost_approval_is_believed_when_the_record_shows_it(api, run, path):
+    found, asks = play(api.look_for_undo(run), shown(run, undo="requested"), shown(run, undo="approved", words=("undoing",)))
+    assert (found.ref, found.state, found.word) == (run.ref, RunState.RUNNING, "undoing")
+    assert calls(asks) == [f"GET {path}"] * 2
     assert [ask.wait for ask in asks] == list(PAUSES[:2])
 
 
 def test_a_lost_approval_is_forgotten_after_a_minute_of_looking(api):
-    assert play(api.undo_again(RUN), *[shown(undo="requested")] * len(PAUSES))[0] is None
+    assert play(api.look_for_undo(RUN), *[shown(undo="requested")] * len(PAUSES))[0] is None
 
 
 # Certification
@@ -302,19 +327,52 @@ def test_an_upload_that_broke_begins_again_from_the_first_byte(api, package, tro
 
 
 def test_a_file_that_never_shows_is_given_up_and_may_be_tried_later(api, package):
-    with pytest.raises(VendorUnavailable, match="asked to register package file three times"):
-        play(api.upload(package, ABOUT), *[files(), said(200, {})] * 3)
+    with pytest.raises(VendorUnavailable, match="asked to register package file three times and its file store") as caught:
+        play(api.upload(package, ABOUT), *[files(), said(200, {})] * 3, files())
+    assert caught.value.retry_later
+    assert [ask.request.method for ask in caught.value.asks] == ["GET", "POST"] * 3 + ["GET"]
 
 
-@pytest.mark.parametrize("named", [{"name": "b.1 abc"}, {"id": "PKG", "name": "renamed"}])
-def test_the_import_of_a_file_is_found_by_its_name_or_its_packages_id(api, named):
+def test_a_file_that_shows_only_after_the_third_time_is_believed(api, package):
+    run, asks = play(api.upload(package, ABOUT), files(), lost(), files(), over(), files(), said(500), files(MINE), said(200))
+    assert run == FILE
+    assert [ask.request.method for ask in asks] == [*["GET", "POST"] * 3, "GET", "PUT"]
+
+
+def test_a_registration_that_is_refused_is_told_at_once(api, package):
+    with pytest.raises(VendorRefused, match="Not in this state") as caught:
+        play(api.upload(package, ABOUT), files(), no())
+    assert len(caught.value.asks) == 2
+
+
+def test_the_import_of_a_file_is_found_by_the_files_name(api):
     there = files({"id": "bWln:eA==", "name": "b.1 abc", "extraInfo": {"packageId": "PKG"}})
-    row = {"id": f"{A}:{B}", "packageInfo": named, "importInfo": {"status": "importing"}}
+    row = {"id": f"{A}:{B}", "packageInfo": {"id": "PKG", "name": "b.1 abc"}, "importInfo": {"status": "importing"}}
     seen, asks = play(
         api.look_started(FILE), there, said(200, {"total": 2, "data": [{"id": "o", "packageInfo": {"name": "o"}}, row]})
     )
     assert (seen.ref, seen.state, seen.word) == (RUN.ref, RunState.RUNNING, "importing")
     assert "packageInfo.purpose=migration_from_shared_file_store" in calls(asks)[1]
+
+
+@pytest.mark.parametrize("verb", ["look", "look_started"])
+def test_an_import_of_the_same_package_under_another_name_is_another_batchs(api, verb):
+    """The vendor knows a package by its id wherever it went; the file's name is this attempt's alone [A]."""
+    there = files({"id": "bWln:eA==", "name": "b.1 abc", "extraInfo": {"packageId": "PKG"}})
+    row = {"id": f"{A}:{B}", "packageInfo": {"id": "PKG", "name": "renamed"}, "importInfo": {"status": "imported"}}
+    exchange = getattr(api, verb)(FILE)
+    answers = [there, said(200, {"total": 1, "data": [row]})]
+    if verb == "look":
+        with pytest.raises(NotFound, match=r"shows no import of the package file files/bWln:eA== \(yet\)"):
+            play(exchange, *answers)
+    else:
+        assert play(exchange, *answers)[0].state is RunState.QUEUED
+
+
+def test_the_import_of_a_file_is_awaited_by_the_files_name(api):
+    row = {"id": f"{A}:{B}", "packageInfo": {"name": "b.1 abc"}, "importInfo": {"status": "imported"}}
+    seen, _ = play(api.look(FILE), files(MINE), said(200, {"total": 1, "data": [row]}))
+    assert (seen.ref, seen.state) == (RUN.ref, RunState.SUCCEEDED)
 
 
 @pytest.mark.parametrize("looks", [[files()], [files({"id": "bWln:eA==", "name": "n"}), said(200, {"total": 0, "data": []})]])

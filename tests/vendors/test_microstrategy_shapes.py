@@ -1,7 +1,7 @@
 """What is read from a record: where it is kept, what its import would do, and whether it may be edited; the target's copy."""
 
 import pytest
-from tests.vendors.records import SALES, THING, A, B, changed, group, record
+from tests.vendors.records import OTHER, SALES, SOURCE, TARGET, THING, A, B, changed, group, record
 
 from ferry.core.errors import VendorNonsense
 from ferry.vendors.microstrategy.editing import broken_rule
@@ -41,6 +41,14 @@ SAME = {
     "order of the objects": changed(record(), packageInfo__tocView__content=[THING | {"id": B}, THING]),
     "order of the settings": changed(record(), packageInfo__tocView__settings={"updateSchema": [], "defaultAction": "replace"}),
     "a date": changed(record(), packageInfo__lastUpdatedDate="2026-12-24T00:00:00.000+0000"),
+    "the names of both ends": changed(
+        record(),
+        packageInfo__environment=SOURCE | {"name": "renamed"},
+        importInfo__environment=TARGET | {"name": "renamed"},
+        importInfo__project=OTHER | {"name": "renamed"},
+    ),
+    "the package file's size": changed(record(), packageInfo__storage__size=10),
+    "an object's name": changed(record(), packageInfo__tocView__content__0=THING | {"name": "Region"}),
     "an object's date": changed(record(), packageInfo__tocView__content__0=THING | {"dateModified": "2026-12-24"}),
     "the lock": changed(record(), packageInfo__status="locked", importInfo__importRequestStatus="approved"),
     "the certification": changed(record(), packageInfo__certification={"status": "certified"}),
@@ -56,6 +64,13 @@ OTHERS = {
     "a setting": changed(record(), packageInfo__tocView__settings__updateSchema=["recal_table_logical_size"]),
     "the source's project": changed(record(), packageInfo__project={"id": "F2", "name": "Finance"}),
     "the target's project": changed(record(), importInfo__project={"id": "F2", "name": "Sales"}),
+    "an object's version": changed(record(), packageInfo__tocView__content__1__version="C3" * 16),
+    "an object's dependents": changed(record(), packageInfo__tocView__content__1__includeDependents=False),
+    "the package's file": changed(record(), packageInfo__storage__path="mstr/y.mmp"),
+    "the package's type": changed(record(), packageInfo__type="configuration"),
+    "the package's purpose": changed(record(), packageInfo__purpose="project_merge"),
+    "the source": changed(record(), packageInfo__environment={"id": "https://other/L/", "name": "src"}),
+    "the target": changed(record(), importInfo__environment={"id": "https://other/L/", "name": "tgt"}),
     "a rule of a merge": changed(record(), packageInfo__tocView__settings__folderActions=[{"id": A, "action": "replace"}]),
 }
 
@@ -74,6 +89,20 @@ def test_every_member_of_a_group_counts_for_its_fingerprint():
     second = changed(group(), migrations__0__packageInfo__project={"id": "F2", "name": "Finance"})["migrations"][0]
     deleting = changed(group(second), migrations__1__packageInfo__tocView__content__0__action="delete")
     assert len({fingerprint(group()), fingerprint(group(second)), fingerprint(deleting)}) == 3
+
+
+@pytest.mark.parametrize("end", ["sourceEnvironment", "targetEnvironment"])
+def test_both_ends_of_a_group_count_for_its_fingerprint(end):
+    there = group() | {"sourceEnvironment": SOURCE, "targetEnvironment": TARGET}
+    assert fingerprint(there) == fingerprint(there | {end: there[end] | {"name": "renamed"}})
+    assert fingerprint(there) != fingerprint(there | {end: {"id": "https://other/L/", "name": there[end]["name"]}})
+
+
+def test_the_versions_of_two_objects_cannot_be_swapped_unseen():
+    """What is sorted for the hash is each object with all its facts, not each fact."""
+    mine = [THING | {"version": "1"}, THING | {"id": B, "version": "2"}]
+    swapped = [THING | {"version": "2"}, THING | {"id": B, "version": "1"}]
+    assert len({fingerprint(changed(record(), packageInfo__tocView__content=one)) for one in (mine, swapped)}) == 2
 
 
 def test_content_that_is_no_list_is_nonsense():

@@ -95,7 +95,7 @@ def test_an_answer_that_names_nothing_counts_as_lost(api, name, raw):
         play(UNREPEATABLE[name](api), said(201, raw=raw))
 
 
-@pytest.mark.parametrize("name", ["create", "create group", "reuse", "edit", "edit group"])
+@pytest.mark.parametrize("name", ["create", "create group", "reuse", "edit", "edit group", "import file", "undo", "undo group"])
 def test_a_session_that_ends_under_a_call_leaves_the_decision_to_who_can_look(api, name):
     with pytest.raises(SessionEnded) as caught:
         play(UNREPEATABLE[name](api), over())
@@ -182,8 +182,11 @@ def test_an_edit_goes_to_the_package_and_the_edit_of_a_group_to_the_group(api):
 @pytest.mark.parametrize("there", ["nothing", "pending"])
 def test_an_import_that_was_not_heard_is_sent_again_once_the_record_says_so(api, run, path, there):
     record = no(404, "ERR004", "The migration was not found.") if there == "nothing" else shown(run)
-    seen, asks = play(api.import_run(run, {}), over(), record, said(201, {"importInfo": {"status": "importing"}}))
-    assert calls(asks) == [f"PUT {path}?generateUndo=true", f"GET {path}", f"PUT {path}?generateUndo=true"]
+    looks = [record] * len(PAUSES)
+    seen, asks = play(api.import_run(run, {}), over(), *looks, said(201, {"importInfo": {"status": "importing"}}))
+    line = f"PUT {path}?generateUndo=true"
+    assert calls(asks) == [line, *[f"GET {path}"] * len(PAUSES), line]
+    assert tuple(ask.wait for ask in asks[1:-1]) == PAUSES
     assert seen.state is RunState.QUEUED
 
 
@@ -195,24 +198,27 @@ def test_an_import_that_was_heard_is_not_sent_again(api, run, path, word):
     assert (seen.ref, seen.word) == (run.ref, word)
 
 
+@KINDS
+@pytest.mark.parametrize("late", range(1, len(PAUSES)))
+def test_an_import_that_shows_late_is_not_sent_again(api, run, path, late):
+    looks = [shown(run)] * late
+    seen, asks = play(api.import_run(run, {}), over(), *looks, shown(run, "locked", "importing"))
+    assert (len(changes(asks)), len(asks)) == (1, late + 2)
+    assert (seen.ref, seen.state) == (run.ref, RunState.RUNNING)
+
+
 def test_an_import_whose_session_ends_twice_is_left_to_who_can_look(api):
     with pytest.raises(AnswerLost) as caught:
-        play(api.import_run(RUN, {}), over(), shown(), over())
+        play(api.import_run(RUN, {}), over(), *[shown()] * len(PAUSES), over())
     assert len(changes(caught.value.asks)) == 2
 
 
-FILES = "/api/mstrServices/library/storage/sharedFileStore/files?offset=0&limit=1000&type=migrations.packages"
-UPLOADED = "/api/migrations?offset=0&limit=1000&packageInfo.purpose=migration_from_shared_file_store"
-
-
-@pytest.mark.parametrize("heard", [True, False])
-def test_an_import_from_a_file_is_sent_again_only_if_no_record_of_that_file_is_there(api, heard):
-    file = said(200, {"total": 1, "data": [{"id": "bWln:eA==", "name": "b.1 abc"}]})
-    record = {"id": f"{A}:{B}", "packageInfo": {"name": "b.1 abc"}, "importInfo": {"status": "importing"}}
-    there = said(200, {"total": 1, "data": [record] if heard else []})
-    seen, asks = play(api.import_file(FILE, {}), over(), file, there, *([] if heard else [said(201, record)]))
-    assert calls(asks)[:3] == ["POST /api/migrations", f"GET {FILES}", f"GET {UPLOADED}"]
-    assert (seen.ref, seen.word, len(changes(asks))) == (RUN.ref, "importing", 1 if heard else 2)
+def test_an_import_keeps_its_undo_wish_when_it_is_sent_again(api):
+    _, asks = play(
+        api.import_run(RUN, {"x": 1}, SALES, keep_undo=False), over(), *[shown()] * len(PAUSES), said(201, {"importInfo": {}})
+    )
+    first, again = (ask.request for ask in asks if ask.request.method == "PUT")
+    assert (first.url, first.headers["X-MSTR-ProjectID"]) == (again.url, again.headers["X-MSTR-ProjectID"])
 
 
 def test_an_import_is_not_sent_again_while_the_record_cannot_be_read(api):
@@ -259,11 +265,11 @@ def test_only_the_very_name_is_found(api, page):
 
 def test_what_a_lost_call_may_have_made_is_looked_for_over_a_minute(api):
     nothing = rows(total=0)
-    found, asks = play(api.find_again("wanted", "migration"), nothing, nothing, nothing, rows("wanted", total=1))
+    found, asks = play(api.look_for("wanted", "migration"), nothing, nothing, nothing, rows("wanted", total=1))
     assert found.ref == "wanted:x"
     assert tuple(ask.wait for ask in asks) == PAUSES
     assert sum(PAUSES) >= 60
-    assert play(api.find_again("wanted", "migration"), *[nothing] * len(PAUSES))[0] is None
+    assert play(api.look_for("wanted", "migration"), *[nothing] * len(PAUSES))[0] is None
 
 
 # Delete

@@ -211,11 +211,18 @@ def _checked(model: type[Model], data: Any, where: str, lines: _Lines, prefix: t
 def _problems(where: str, lines: _Lines, error: ValidationError, prefix: tuple[str, ...]) -> list[str]:
     problems = []
     for item in error.errors(include_url=False, include_input=False):
-        path = (*prefix, *(part for part in item["loc"] if not _OF_A_TYPE.search(str(part))))
+        path = (*prefix, *_as_written(item["loc"], unknown=item["type"] == "extra_forbidden"))
         key = ".".join(str(part) for part in path)
         said = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         problems.append(f"{where}{lines.at(path)}: {key}: {said}.")
     return problems
+
+
+def _as_written(way: tuple[str | int, ...], *, unknown: bool) -> Iterator[str | int]:
+    """The keys on the way to what is wrong. An `unknown` one at its end was written by a person, whatever it is called."""
+    for number, part in enumerate(way, 1):
+        if not _OF_A_TYPE.search(str(part)) or (unknown and number == len(way)):
+            yield part
 
 
 def _unknown(root: Folder, vendor: str, batch_id: str) -> str:

@@ -13,12 +13,12 @@ _SECRET_KEYS = re.compile(
     r"(?i)pass(word|wd)?$|secret|token|authorization|cookie|api[-_]?key|signature|credential|presignedurl|signed[-_]?url|otp|one[-_]?time"
 )
 _QUERY = re.compile(r"(?i)(https?://[^\s\"'<>?#]+)\?[^\s\"'<>]*")
-_USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^/\s@]+@")
+_USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,40}://)[^/\s@]+@")
 _SCHEME = r"(?:bearer|basic)\s+"
 _BEARER = re.compile(rf"(?i)\b({_SCHEME})[A-Za-z0-9._~+/=*-]{{8,}}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?")
 _NAME = (
-    r"\b(?:client_secret|(?:access|refresh|id)_token|(?:x-)?[a-z0-9-]*auth-?token|j?sessionid|passwo?r?d|api[-_]?key|x-amz-[a-z-]+"
+    r"\b(?:client_secret|(?:access|refresh|id)_token|[a-z0-9-]{0,40}auth-?token|j?sessionid|passwo?r?d|api[-_]?key|x-amz-[a-z-]{1,40}"
     r"|signature)"
     r"(?:%3D|[\"']?\s*[=:]\s*[\"']?)"
 )

@@ -87,7 +87,7 @@ def take_up(attempt: Attempt) -> Rule:
     def rule(standing: Standing, request: Request, is_live: IsLive) -> Decision:
         last = standing.last
         mine = next((one for one in standing.attempts if one.attempt == attempt), None)
-        if last is None or mine is None or any(one.started and one.attempt.number > attempt.number for one in standing.attempts):
+        if last is None or mine is None or any(one.acted and one.attempt.number > attempt.number for one in standing.attempts):
             raise LedgerConflict(
                 f"{attempt} is no longer the newest that was started. Nothing was sent; look at the batch again."
             )

@@ -58,6 +58,17 @@ WATCHED = frozenset({*RUN_STEPS, "await_run", UNDO, "await_undo", "stop_run"})
 """The steps whose entries say how the vendor's run stands; other steps look at other things."""
 
 
+def _is_seen(entry: Entry) -> bool:
+    """Whether an entry says how the vendor's run was seen; an undo that came to nothing says nothing of it."""
+    refused = entry.step == UNDO and entry.state is RunState.FAILED_CLEAN
+    return entry.state is not None and entry.kind in SEEN and entry.step in WATCHED and not refused
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Whether an entry is about the run as a whole. The key of an undo names no part: it says which time it was tried."""
+    return entry.step == UNDO or not part_of(entry.key)
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptStanding:
     """How one attempt stands, read from its entries."""
@@ -122,8 +133,8 @@ class AttemptStanding:
     @property
     def seen(self) -> Entry | None:
         """The newest observation of the run as a whole; of a part of it if nobody saw the whole."""
-        seen = [e for e in self.entries if e.state is not None and e.kind in SEEN and e.step in WATCHED]
-        whole = [e for e in seen if not part_of(e.key)] or seen
+        seen = [e for e in self.entries if _is_seen(e)]
+        whole = [e for e in seen if _is_whole(e)] or seen
         return whole[-1] if whole else None
 
     @property
@@ -180,9 +191,29 @@ class AttemptStanding:
         return bool(self.starts)
 
     @property
+    def acted(self) -> bool:
+        """True once it was started and not every start is known to have come to nothing."""
+        return not all(self._came_to_nothing(e) for e in self.starts)
+
+    @property
+    def undos(self) -> tuple[Entry, ...]:
+        """The intents to take the run back: one for each time it was tried."""
+        return tuple(e for e in self.entries if e.step == UNDO and e.kind is Kind.INTENT)
+
+    @property
     def undoing(self) -> bool:
-        """True once someone meant to take the run back."""
-        return any(e.step == UNDO and e.kind is Kind.INTENT for e in self.entries)
+        """True once someone meant to take the run back, or found it taken back; not where that came to a certain no."""
+        found = any(e.step == UNDO and e.kind is Kind.ADOPTED for e in self.entries)
+        return found or not all(self._came_to_nothing(e) for e in self.undos)
+
+    @property
+    def undo_known(self) -> bool:
+        """True if something is known of every undo that was intended."""
+        return all((UNDO, e.key) in self.answers for e in self.undos)
+
+    def _came_to_nothing(self, intent: Entry) -> bool:
+        answer = self.answers.get((intent.step, intent.key))
+        return answer is not None and answer.state is RunState.FAILED_CLEAN
 
     @property
     def start_known(self) -> bool:
@@ -191,13 +222,11 @@ class AttemptStanding:
 
     @property
     def run_is_over(self) -> bool:
-        """True if the vendor is known to be done with all that was started; never guessed from silence."""
-        if not self.started:
+        """True if the vendor is known to be done with all that was started or undone; never guessed from silence."""
+        if not (self.started and self.undo_known):
             return False
-        after = [
-            e for e in self.entries if e.state is not None and e.kind in SEEN and e.step in WATCHED and e.seq > self.starts[0].seq
-        ]
-        whole = [e for e in after if not part_of(e.key) and e.seq > self.starts[-1].seq]
+        after = [e for e in self.entries if _is_seen(e) and e.seq > self.starts[0].seq]
+        whole = [e for e in after if _is_whole(e) and e.seq > self.starts[-1].seq]
         if whole:
             return bool(whole[-1].state and whole[-1].state.is_final)
         parts = {part_of(e.key): e.state for e in after if e.state}

@@ -52,7 +52,7 @@ class Settings(BaseModel):
         if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc or " " in value:
             raise ValueError("must be a URL such as https://api.example.com")
         if "@" in urlsplit(value).netloc:  # it would be shown wherever the address is
-            raise ValueError("must not hold user or password: they have fields of their own")
+            raise ValueError("must not hold a user or a password; both have fields of their own")
         return value.rstrip("/")
 
     @property

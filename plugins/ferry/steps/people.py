@@ -165,30 +165,35 @@ class ConfirmStartOperator(AskPersonOperator):
 
     def weigh(self, context: Context, event: dict[str, Any]) -> Any:
         """After the look: adopt what was proved, ask about what was not."""
-        from ferry.ledger.entries import START, Kind
-
         work = self.work(context)
         if event["proved"]:
             note = f"The answer to the start was lost; the run's word '{event['word']}' proves that it was started."
             ref = event.get("ref") or work.standing.ref  # the answer that was lost may have been the first to name the run
-            work.record(Kind.ADOPTED, step=START, ref=ref, word=event["word"], state=RunState.QUEUED, note=note)
+            self._adopt(work, ref=ref, word=event["word"], note=note)
             self.log.info("%s", note)
             return None
         return self.ask(context, work, "Asked a person whether the run was started.")
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Write the answer and who gave it."""
-        from ferry.ledger.entries import START, Kind
+        from ferry.ledger.entries import Kind
 
         work, chosen, _ = self.answered(context, event)
         who = work.origin.who
         if chosen == STARTED:
             note = f"{who} says that the run was started."
-            work.record(Kind.ADOPTED, step=START, ref=work.standing.ref, state=RunState.QUEUED, note=note)
+            self._adopt(work, ref=work.standing.ref, note=note)
             return STARTED
         note = f"{who} says that the run was not started."
         work.record(Kind.RESULT, ref=work.standing.ref, state=RunState.CANCELLED, note=note)
         return self._close(note)
+
+    @staticmethod
+    def _adopt(work: Work, **facts: Any) -> None:
+        """The answer to the start that was lost, which may not have been the first."""
+        from ferry.ledger.entries import START, Kind
+
+        work.record(Kind.ADOPTED, step=START, key=work.standing.starts[-1].key, state=RunState.QUEUED, **facts)
 
     @staticmethod
     def _close(note: str) -> NoReturn:

@@ -104,13 +104,15 @@ def _stopped(standing: AttemptStanding) -> tuple[Verdict, Counts, str] | None:
 def _taken_back(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     """An attempt whose run was to be undone: it is only over when somebody has looked at what is left."""
     looked, seen = standing.results.get(("confirm_undo", "")), standing.seen
-    if looked is None or seen is None or looked.seq < seen.seq or not (seen.state and seen.state.is_final):
+    over = standing.undo_known and seen is not None and seen.state is not None and seen.state.is_final
+    if looked is None or seen is None or not over or looked.seq < seen.seq:
         why = "An undo was asked for and it is not known what came of it. Look at the first red task and clear it."
         return Verdict.UNKNOWN, Counts(), f"{why} It is not sent twice."
     counts = Counts.from_json(looked.counts)
     if seen.state is not RunState.CANCELLED:
         return Verdict.UNBALANCED, counts, looked.note
-    return (Verdict.UNDONE if ("reconcile", "") in standing.results else Verdict.REFUSED), counts, looked.note
+    failed = ("fetch_errors", "") in standing.results and ("reconcile", "") not in standing.results
+    return (Verdict.REFUSED if failed else Verdict.UNDONE), counts, looked.note
 
 
 def _unfinished(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:

@@ -27,6 +27,7 @@ SHORTEST = 1.0
 """Shortest pause in seconds between two looks; the first look may come at once."""
 GROWTH = 1.5
 """By how much the pause between two looks grows."""
+BEGINS = (Kind.INTENT, Kind.ADOPTED)
 BEGUN_BY = {"await_run": START, "await_undo": UNDO}
 """What begins that whose end is waited for: an end that is older is not it."""
 OUTAGE_PAUSE = 300.0
@@ -100,7 +101,7 @@ class VendorRunTrigger(BaseTrigger):
         ledger = await patiently(self, places.ledger_at, await places.aledger_url())
         attempt = Attempt.parse(self.attempt)
         standing = await patiently(self, ledger.attempt, attempt)
-        known, begun = standing.results.get((self.step, "")), standing.latest(BEGUN_BY.get(self.step, ""), Kind.INTENT)
+        known, begun = standing.results.get((self.step, "")), standing.latest(BEGUN_BY.get(self.step, ""), *BEGINS)
         if known is not None and known.state is not None and known.state.is_final and not (begun and begun.seq > known.seq):
             self.log.info("%s: the ledger already knows the end of %s: %s", attempt, self.step, known.state)
             return Run(known.ref, known.state, known.word, known.counts)

@@ -10,7 +10,7 @@ from ferry.core.batch import MANIFEST, parse_manifest
 from ferry.core.errors import BadInput
 from ferry.core.model import RunState
 from ferry.ledger.admission import Admission
-from ferry.ledger.entries import START, AttemptStanding, Kind, Standing, Verdict, part_of
+from ferry.ledger.entries import AttemptStanding, Standing, Verdict, part_of
 from ferry.steps import places
 from ferry.steps.admitting import is_live
 from ferry.steps.hook import VendorHook
@@ -64,13 +64,8 @@ def _environment(hook_class: type[VendorHook[Any]], batch_id: str) -> str:
 
 def _newest_that_acted(standing: Standing) -> AttemptStanding | None:
     """An attempt whose start came to a certain no did nothing."""
-    acted = [one for one in standing.attempts if one.started and not _came_to_nothing(one)]
+    acted = [one for one in standing.attempts if one.acted]
     return acted[-1] if acted else None
-
-
-def _came_to_nothing(standing: AttemptStanding) -> bool:
-    answers = [e for e in standing.entries if e.step == START and e.kind in {Kind.RESULT, Kind.ADOPTED}]
-    return bool(answers) and all(e.state is RunState.FAILED_CLEAN for e in answers) and standing.start_known
 
 
 def undo_part(work: Work) -> str:
@@ -82,7 +77,6 @@ def undo_part(work: Work) -> str:
 def undo_key(work: Work) -> str:
     """The part under which the undo is sent: a new one only where the last is known to have failed."""
     standing = work.standing
-    sent = [key for step, key in standing.intents if step == work.step]
-    if sent and not (standing.seen and standing.seen.step == "await_undo" and standing.run_state is RunState.FAILED_DIRTY):
-        return part_of(sent[-1])
-    return undo_part(work)
+    sent, seen = [key for step, key in standing.intents if step == work.step], standing.seen
+    failed = standing.undo_known and seen and (seen.step, seen.state) == ("await_undo", RunState.FAILED_DIRTY)
+    return part_of(sent[-1]) if sent and not failed else undo_part(work)

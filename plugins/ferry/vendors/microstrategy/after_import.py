@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferry.core.model import Counts, Run
 from ferry.ledger.entries import Kind, Verdict
-from ferry.vendors.microstrategy.planning import AT_SOURCE, FILE, end_of, package, settings
+from ferry.vendors.microstrategy.planning import AT_SOURCE, FILE, is_one_library, package, settings
 from ferry.vendors.microstrategy.sent import join
 from ferry.vendors.microstrategy.shapes import Json, can_be_undone, certification, members, part
 
@@ -92,7 +92,7 @@ def sync_certification(work: Work) -> bool:
     if not settings(work)["certify"]:
         return False
     work.must_hold()
-    if end_of(work) == end_of(work, AT_SOURCE):
+    if is_one_library(work):
         return False
     run, made = Run(work.standing.ref), package(work)
     told = certification(work.call(lambda api: api.record(made), at=AT_SOURCE))

@@ -116,7 +116,7 @@ def _check_projects_once(placed: Sequence[Member], side: str, into: Findings) ->
 def check_one_library(placed: Sequence[Member], into: Findings) -> None:
     """Source and target may be one Library [D], but a project that is imported into itself is a slip."""
     for one in placed:
-        if one.source == one.target:
+        if one.source == one.target and (one.source or one.spec.type != PROJECT):  # one that is missing on both sides is no slip
             message = "Source and target are the same: the package would be imported where it comes from. Check both connections."
             into.add(Level.ERROR, Code.SAME_PLACE, message, file=MANIFEST, table=one.spec.label)
 

@@ -36,7 +36,7 @@ def check_batch(work: Work) -> dict[str, Any]:
     alone = section.package_file or section.reuse
     only = project_named(alone.target_project, there, "target", findings) if alone and alone.target_project else None
     expected = _expected(work, findings) if section.package_file else []
-    if section.packages and end_of(work) == end_of(work, AT_SOURCE):
+    if section.packages and is_one_library(work):
         check_one_library(placed, findings)
     if not findings.count(Level.ERROR):
         keep_members(work, placed)
@@ -114,6 +114,11 @@ def end_of(work: Work, role: str = "") -> dict[str, str]:
     """One end's environment, as records name it."""
     settings: Any = work.hook_at(role).settings
     return dict(settings.library)
+
+
+def is_one_library(work: Work) -> bool:
+    """Whether both ends are one environment, whatever their connections call it."""
+    return end_of(work)["id"] == end_of(work, AT_SOURCE)["id"]
 
 
 def aim(work: Work) -> dict[str, Any]:

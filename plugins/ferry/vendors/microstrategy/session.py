@@ -57,7 +57,7 @@ class LibrarySession(httpx.Auth):
         """On a worker."""
         for again in (request.method == "GET", False):
             with self._thread_lock:
-                if not self._token:
+                if fresh := not self._token:
                     answer = yield self._login_request()
                     answer.read()
                     self._take(answer)
@@ -65,14 +65,14 @@ class LibrarySession(httpx.Auth):
             answer = yield request
             if answer.status_code == 401:
                 answer.read()
-            if not self._has_ended(answer, used) or not again:
-                return
+            if not self._has_ended(answer, used) or not again or (fresh and not self.is_open):
+                return  # a session that ends at its first use is not worth another
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """In the triggerer, where all waits on a Library share one session. The same flow, awaiting."""
         for again in (request.method == "GET", False):
             async with self._loop_lock:
-                if not self._token:
+                if fresh := not self._token:
                     answer = yield self._login_request()
                     await answer.aread()
                     self._take(answer)
@@ -80,8 +80,8 @@ class LibrarySession(httpx.Auth):
             answer = yield request
             if answer.status_code == 401:
                 await answer.aread()
-            if not self._has_ended(answer, used) or not again:
-                return
+            if not self._has_ended(answer, used) or not again or (fresh and not self.is_open):
+                return  # a session that ends at its first use is not worth another
 
     def _login_request(self) -> httpx.Request:
         body = {"username": self._login.user, "password": self._login.password, "loginMode": self._login.mode}

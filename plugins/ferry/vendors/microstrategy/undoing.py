@@ -24,8 +24,8 @@ RECORD = "record.json"
 
 def check_undo(work: Work) -> str:
     """How the import stands on the target; BatchRefused if the vendor has no undo for it. What was sent is not judged anew."""
-    run = Run(work.standing.ref)
-    if work.standing.undoing and work.standing.run_state is not RunState.FAILED_DIRTY:
+    run, standing = Run(work.standing.ref), work.standing
+    if standing.undoing and not (standing.undo_known and standing.run_state is RunState.FAILED_DIRTY):
         return run.ref
     try:
         record = work.call(lambda api: api.record(run))
