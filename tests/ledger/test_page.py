@@ -6,6 +6,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -14,6 +15,7 @@ from fastapi import FastAPI, Header, HTTPException
 from ferry.core.errors import LedgerError
 from ferry.core.model import Attempt
 from ferry.core.wire import httpx
+from ferry.ledger import page as page_module
 from ferry.ledger.entries import Draft, Kind, Origin, Verdict
 from ferry.ledger.evidence import EvidenceStore
 from ferry.ledger.page import ledger_page
@@ -222,3 +224,9 @@ def test_a_ledger_that_cannot_be_reached_says_so(evidence):
     with served(ledger_page(login, gone, lambda: evidence, gone)) as url:
         answers = [httpx.get(url + path, headers={"authorization": "Bearer anna"}) for path in ("", "open")]
     assert [(answer.status_code, "on holiday" in answer.text) for answer in answers] == [(503, True)] * 2
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_every_verdict_has_a_colour(verdict):
+    style = Path(page_module.__file__).with_name("templates").joinpath("style.css").read_text()
+    assert f".{verdict}" in style

@@ -5,7 +5,12 @@ import json
 
 import httpx as plain  # noqa: TID251 (the sandbox's control endpoints are no vendor: no client of ours knows them)
 import pytest
+import yaml
 
+from ferry.core.batch import read_batch
+from ferry.ledger.entries import Origin
+from ferry.ledger.store import LedgerStore
+from ferry.steps.work import CONNECTION, CONNECTIONS, Work
 from ferry.vendors.microstrategy import TARGET, sandbox_connections
 from ferry.vendors.microstrategy.hook import MicroStrategyHook
 from sandbox.server import running
@@ -84,3 +89,35 @@ def play_on_target(libraries):
         return [hook.call(verb) for verb in verbs] if colour == "worker" else asyncio.run(awaiting())
 
     return play
+
+
+@pytest.fixture
+def admitted(tmp_path, monkeypatch, libraries):
+    """A batch on disk, admitted to a ledger of its own: the first step's view of it."""
+    monkeypatch.setenv("FERRY_BATCHES", str(tmp_path / "batches"))
+    monkeypatch.setenv("FERRY_EVIDENCE", str(tmp_path / "evidence"))
+    ledger = f"{tmp_path / 'ledger.db'}"
+    told = {"conn_type": "sqlite", "host": ledger}
+    for name, connection in (sandbox_connections(libraries.base) | {"ferry_ledger": told}).items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    store = LedgerStore(f"sqlite:///{ledger}")
+    store.migrate()
+    folder = tmp_path / "batches" / "microstrategy" / "b"
+    folder.mkdir(parents=True)
+    works = []
+
+    def made(section, files=None):
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
+        manifest = {"vendor": "microstrategy", "connection": TARGET, "microstrategy": section}
+        (folder / "manifest.yaml").write_text("due: 2026-01-01\n" + yaml.safe_dump(manifest))
+        batch = read_batch(tmp_path / "batches", "microstrategy", "b", MicroStrategyHook.section_class)
+        origin, environment = Origin("migrate_microstrategy", "r-1", "check_batch", 1), libraries.base.removeprefix("http://")
+        data = {CONNECTION: TARGET, CONNECTIONS: batch.section.connections()}
+        opened = store.admit("microstrategy", environment, "b", batch.input_hash, origin, is_live=lambda _: False, data=data)
+        works.append(Work(opened.attempt, "check_batch", origin, MicroStrategyHook))
+        return works[-1]
+
+    yield made
+    for work in works:
+        work.__exit__()

@@ -332,7 +332,8 @@ def _live(connection: Connection, vendor: str, environment: str) -> list[Attempt
     start, closing, opening = LEDGER.alias(), LEDGER.alias(), LEDGER.alias()
     key = ("vendor", "environment", "batch_id", "attempt")
     opened = select(func.max(opening.c.seq)).where(
-        and_(*(opening.c[name] == start.c[name] for name in key)), opening.c.step == ADMIT
+        and_(*(opening.c[name] == start.c[name] for name in key)),
+        and_(opening.c.step == ADMIT, opening.c.kind != Kind.VERDICT.value),  # a verdict that supersedes opens nothing
     )
     closed = select(closing.c.seq).where(
         and_(*(closing.c[name] == start.c[name] for name in key)),

@@ -62,6 +62,7 @@ def sync_certification(work: Work) -> bool:
     told, run = work.batch.section.certification, Run(work.standing.ref)
     if not told.replay_on:
         return False
+    work.must_hold()
     source = certification(work.call(lambda api: api.record(run)))
     said = {name: source[name] for name in ("status", "operator", "lastUpdatedDate") if source.get(name)} or {
         "status": told.status

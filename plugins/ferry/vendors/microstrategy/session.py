@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ferry.core.api import retry_after
 from ferry.core.errors import BadCredentials, VendorRefused, VendorUnavailable
-from ferry.core.redact import bare_url
+from ferry.core.redact import HIDDEN, bare_url
 from ferry.core.wire import httpx
 from ferry.vendors.microstrategy.library import ENDED, code_of, error_in
 
@@ -90,7 +90,7 @@ class LibrarySession(httpx.Auth):
     def _take(self, answer: httpx.Response) -> None:
         host, status = answer.request.url.netloc.decode(), answer.status_code
         if status in {400, 401, 403} and code_of(answer):  # only a Library's own error proves that one answers
-            reason = f"{code_of(answer)} {error_in(answer).get('message') or ''}".strip()
+            reason = self._without_password(f"{code_of(answer)} {error_in(answer).get('message') or ''}".strip())
             raise BadCredentials(
                 f"MicroStrategy at {host} refused the login ({reason}). Check user, password and login mode of the connection.",
                 status=status,
@@ -113,6 +113,10 @@ class LibrarySession(httpx.Auth):
             )
         self._token, self._cookies = token, httpx.Cookies()
         self._cookies.extract_cookies(answer)
+
+    def _without_password(self, said: str) -> str:
+        """A vendor's reason, should it ever repeat what it was sent."""
+        return said.replace(self._login.password, HIDDEN) if self._login.password else said
 
     def _sign(self, request: httpx.Request) -> str:
         request.headers[TOKEN] = self._token
