@@ -180,11 +180,11 @@ class Ferry:
 
         return self.stack.wait_for(pressed, f"Airflow to take {method} {path}", 60)[0]
 
-    def trigger(self, batch_id: str, run_id: str = "") -> DagRun:
+    def trigger(self, batch_id: str, run_id: str = "", dag_id: str = "migrate_fenergo") -> DagRun:
         """What a person does with the trigger form."""
         asked = {"dag_run_id": run_id or f"{batch_id}.1", "logical_date": None, "conf": {"batch_id": batch_id}}
-        self.press("POST", "/dags/migrate_fenergo/dagRuns", asked)
-        return DagRun(self, asked["dag_run_id"])
+        self.press("POST", f"/dags/{dag_id}/dagRuns", asked)
+        return DagRun(self, asked["dag_run_id"], dag_id)
 
     def backfill(self, first: str, last: str) -> None:
         """What a person types. Airflow refuses it while it has not yet called the last one complete, about half a minute."""
@@ -226,12 +226,12 @@ class Ferry:
         """What the executor's processes and those of tasks call themselves."""
         return [title for title in self.titles() if title.startswith("airflow worker")]
 
-    def answer(self, task: dict[str, Any], option: str) -> None:
+    def answer(self, task: dict[str, Any], option: str, form: dict[str, Any] | None = None) -> None:
         """What a person does under *Required Actions*; Airflow 3.3.2 may lose an answer within a second of the question."""
         asked = datetime.fromisoformat(self._question(task)["created_at"])
         self.stack.wait_for(lambda: (datetime.now(UTC) - asked).total_seconds() > 4, "the question to be settled", 30)
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/-1/hitlDetails"
-        self.press("PATCH", path, {"chosen_options": [option], "params_input": {}})
+        self.press("PATCH", path, {"chosen_options": [option], "params_input": form or {}})
 
     def _question(self, task: dict[str, Any]) -> dict[str, Any]:
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/hitlDetails"
@@ -267,10 +267,12 @@ def ferry(tmp_path_factory):
         stack.services[name].start()
     with stack:
         make_pools(stack)
-        wait_for_dags(stack, {"dispatch_batches", "migrate_fenergo"})
+        wait_for_dags(stack, {"dispatch_batches", "migrate_fenergo", "migrate_microstrategy", "undo_microstrategy"})
         stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%")
         boxes = {name: Box(url) for name, url in urls.items()} | {"default": Box(stack.sandbox_url)}
         boxes["default"].ask("PUT", "/fenergo/switches", json=AT_ONCE)
+        quick = {"package_seconds": 0, "validate_seconds": 0, "import_seconds": 0, "undo_seconds": 0}
+        boxes["default"].ask("PUT", "/microstrategy/switches", json=quick)
         yield Ferry(stack, boxes)
 
 

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from ferry.ledger.entries import Verdict
+from ferry.vendors import all_vendors
 from scripts.processes import marked
 
 IDLE = "airflow worker -- LocalExecutor: <idle>"
@@ -49,7 +50,7 @@ def test_while_a_run_is_waited_for_no_worker_process_exists_and_no_slot_is_taken
     pools = ferry.stack.api("GET", "/pools")["pools"]
     assert {pool["name"]: (pool["occupied_slots"], pool["running_slots"], pool["queued_slots"]) for pool in pools} == {
         "default_pool": (0, 0, 0),
-        "fenergo_api": (0, 0, 0),
+        **{vendor.pool: (0, 0, 0) for vendor in all_vendors().values()},
     }
     assert worker_logs(ferry, waiting, "await_run") == []
 
