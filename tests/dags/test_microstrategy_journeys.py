@@ -437,6 +437,18 @@ def test_a_no_to_an_undo_undoes_nothing_and_the_batch_stands_as_it_stood(librari
     assert libraries.last().verdict is Verdict.UNDONE
 
 
+def test_what_was_undone_in_workstation_is_written_down_and_nobody_is_asked(libraries, driver):
+    libraries.migration(approval="ask")
+    driver.answer(driver.play(MIGRATE, batch_id="b"), APPROVE, batch_id="b")
+    libraries.undo_by_hand(libraries.last().ref)
+    undo = driver.play(UNDO, batch_id="b")
+    assert (undo.state, len(driver.asked)) == ("success", 1), undo.messages
+    assert libraries.last().verdict is Verdict.UNDONE
+    notes = [entry.note for entry in libraries.last().entries]
+    assert "The import was undone already, by somebody in Workstation. So nobody was asked." in notes
+    assert libraries.state["counters"]["undos"] == 1, "that one is the person's"
+
+
 def test_an_undo_of_nothing_is_told_at_once(libraries, driver):
     libraries.migration()
     run = driver.play(UNDO, batch_id="b")

@@ -162,6 +162,13 @@ def test_a_start_of_which_one_try_may_have_arrived_is_no_certain_no(ledger, undo
     assert ledger.standing.entries == before
 
 
+def test_a_start_that_a_person_denied_blocks_an_undo_and_the_message_says_who_said_what(ledger, undo):
+    ledger.start_run(answered=False)
+    ledger.store.settle(ledger.attempt, Verdict.ABANDONED, ORIGIN, note="Petra says that the run was not started.")
+    told = refused(undo)
+    assert "Petra says that the run was not started. Look at it in the vendor's own pages first. Nothing was sent." in told
+
+
 @pytest.mark.parametrize("verdict", [Verdict.UNDONE, Verdict.REFUSED])
 def test_what_is_undone_already_leaves_nothing_to_do(imported, undo, verdict):
     imported.write("await_undo", ref="r-1", state=RunState.CANCELLED)

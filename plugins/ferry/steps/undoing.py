@@ -30,9 +30,14 @@ def admit_undo(hook_class: type[VendorHook[Any]], batch_id: str, context: Contex
         note = f"{last.attempt} is undone already; nothing is left to do"
         return Admission("balanced", last.attempt, last.holder, note)
     if not last.start_known:
+        next_thing = (
+            "Let its own DAG run find out first."
+            if last.is_open
+            else f"{last.reason} Look at it in the vendor's own pages first."
+        )
         raise BadInput(
-            f"Whether the run of {last.attempt} was started is not known, so nobody can say what an undo would do. Let its own "
-            "DAG run find out first. Nothing was sent."
+            f"Whether the run of {last.attempt} was started is not known, so nobody can say what an undo would do. {next_thing} "
+            "Nothing was sent."
         )
     data = {CONNECTION: connection_of(last), TAKEN_UP: True}
     return ledger.take_up(last.attempt, origin_of(context), is_live=is_live, data=data)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferry.core.model import Run
+from ferry.ledger.entries import UNDO, Kind
+from ferry.steps.undoing import undo_part
 from ferry.vendors.microstrategy.making import must_be_checked
 from ferry.vendors.microstrategy.planning import AT_SOURCE, end_of, package, settings
 from ferry.vendors.microstrategy.shapes import can_be_undone, import_word, members, part, project_of
@@ -72,7 +74,10 @@ def import_unattended(work: Work) -> str:
 
 
 def undo_unattended(work: Work) -> str:
-    """The same for an undo, as the manifest said when the batch was checked."""
+    """The same for an undo: as the manifest said when the batch was checked, or because somebody did it by hand."""
+    found = work.standing.answers.get((UNDO, undo_part(work)))
+    if found and found.kind is Kind.ADOPTED:
+        return f"{found.note} So nobody was asked."
     return AUTO if settings(work)["approval"] == "auto" else ""
 
 

@@ -109,7 +109,7 @@ def confirm_undo(work: Work) -> dict[str, int]:
         work.record(Kind.RESULT, filed, note=note, counts=counts)
         raise FerryError(note)
     failed = work.standing.results.get(("fetch_errors", ""))
-    what = failed.data["what"] if failed else "It was imported."
+    what = failed.data.get("what", failed.note) if failed else "It was imported."
     after = (
         "Correct the cause and trigger the batch again." if failed else "Nothing of it is sent again unless somebody forces it."
     )
