@@ -260,7 +260,13 @@ def test_the_list_shows_the_attempt_that_was_taken_up_last(first, second, store)
     second.admit(OTHER_INPUT)
     undone(store)
     (row,) = store.batches()
-    assert (row.attempts, row.verdict, row.is_open, row.run_id, row.input_hash) == (1, Verdict.UNDONE, False, "run-1", INPUT)
+    assert (row.attempts, row.verdict, row.is_open, row.run_id, row.input_hash) == (
+        1,
+        Verdict.UNDONE,
+        False,
+        UNDOER.run_id,
+        INPUT,
+    )
     assert row.counts.unprocessed == 2
     assert store.batches(verdict=Verdict.UNDONE) == [row]
     assert store.batches(verdict=Verdict.SUPERSEDED) == []

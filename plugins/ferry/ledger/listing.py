@@ -31,7 +31,7 @@ class BatchRow:
     """When its newest attempt was opened."""
     last_at: datetime
     run_id: str
-    """The DAG run that opened the newest attempt."""
+    """The DAG run that opened that attempt, or took it over last."""
     verdict: Verdict | None
     counts: Counts
 
@@ -65,7 +65,7 @@ def _query(scope: tuple[str | None, str | None, str | None], verdict: str | None
         .subquery("touched")
     )
     newest = (
-        select(*(LEDGER.c[name] for name in (*KEY, "attempt")))
+        select(*(LEDGER.c[name] for name in (*KEY, "attempt", "run_id")))
         .join(touched, and_(*(LEDGER.c[name] == touched.c[name] for name in (*KEY, "seq"))))
         .subquery("newest")
     )
@@ -79,8 +79,8 @@ def _query(scope: tuple[str | None, str | None, str | None], verdict: str | None
     is_opening = and_(opening.c.attempt == newest.c.attempt, opening.c.kind == Kind.INTENT.value, opening.c.step == ADMIT)
     query = (
         select(
-            *(newest.c[name] for name in (*KEY, "attempt")),
-            *(last.c.seq, last.c.at.label("last_at"), opening.c.at.label("opened_at"), opening.c.input_hash, opening.c.run_id),
+            *(newest.c[name] for name in (*KEY, "attempt", "run_id")),
+            *(last.c.seq, last.c.at.label("last_at"), opening.c.at.label("opened_at"), opening.c.input_hash),
             *(judged.c.verdict, judged.c.counts),
         )
         .select_from(newest)

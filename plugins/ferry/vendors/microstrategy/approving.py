@@ -39,6 +39,7 @@ def import_facts(work: Work) -> str:
         *_table(checked.data.get("content") or [], ("Project", "Type", "Action", "Objects")),
         "",
         f"The objects one by one: `{checked.evidence_path}` in the evidence." if checked.evidence_path else "",
+        "",
         "**Approve** locks the package and imports it at once. **Reject** sends nothing and closes this attempt.",
     ]
     return "\n".join(lines)

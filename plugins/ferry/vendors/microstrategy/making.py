@@ -172,7 +172,9 @@ def _judge_content(work: Work, record: Json) -> dict[str, Any]:
         )
     content = [[*group, number] for group, number in sorted(shown.items())]
     data = {"passed": True, "fingerprint": fingerprint(record), "content": content[:200], "objects": shown.total()}
-    work.record(Kind.RESULT, filed, note=f"The package holds {shown.total():,} objects, as asked for.", data=data)
+    brought = sum(is_dependent(one, brings=False) for member in members(record) for one in content_of(member))
+    with_them = f", {brought:,} of them brought along by others" if brought else ""
+    work.record(Kind.RESULT, filed, note=f"The package holds {shown.total():,} objects, as asked for{with_them}.", data=data)
     return {"objects": shown.total()}
 
 

@@ -109,11 +109,11 @@ def confirm_undo(work: Work) -> dict[str, int]:
         work.record(Kind.RESULT, filed, note=note, counts=counts)
         raise FerryError(note)
     failed = work.standing.results.get(("fetch_errors", ""))
-    what = failed.data.get("what", failed.note) if failed else "It was imported."
+    what = f"{failed.data.get('what', failed.note)} It" if failed else "The import"
     after = (
         "Correct the cause and trigger the batch again." if failed else "Nothing of it is sent again unless somebody forces it."
     )
-    note = f"{what} It was taken back: its {sent:,} objects are on the target as they were before. {after}"
+    note = f"{what} was taken back: its {sent:,} objects are on the target as they were before. {after}"
     work.record(Kind.RESULT, filed, note=note, counts=counts)
     log.info("%s", note)
     return counts
