@@ -16,8 +16,8 @@ from ferry.vendors.microstrategy.bodies import (
     validation_body,
 )
 from ferry.vendors.microstrategy.content import MetadataObject
-from ferry.vendors.microstrategy.manifest import PackageSpec
 from ferry.vendors.microstrategy.shapes import replicated
+from ferry.vendors.microstrategy.specs import PackageSpec
 
 
 def spec(**told):

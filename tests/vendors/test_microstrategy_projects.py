@@ -6,7 +6,7 @@ from ferry.core.findings import Level
 from ferry.vendors.microstrategy.bodies import Member
 from ferry.vendors.microstrategy.checks import check_one_library, place, project_named
 from ferry.vendors.microstrategy.content import Findings
-from ferry.vendors.microstrategy.manifest import PackageSpec
+from ferry.vendors.microstrategy.specs import PackageSpec
 
 SOURCE = {"Sales": "A1" * 16, "Marketing": "C3" * 16, "HR": "E5" * 16}
 TARGET = {"Sales": "A1" * 16, "Marketing": "D4" * 16, "Finance": "F6" * 16}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferry.vendors.microstrategy.content import MetadataObject
-from ferry.vendors.microstrategy.manifest import PackageSpec, TypeRule
 from ferry.vendors.microstrategy.shapes import Json, decoded_tree, members, part
+from ferry.vendors.microstrategy.specs import PackageSpec, TypeRule
 from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, PROJECT, type_number
 
 

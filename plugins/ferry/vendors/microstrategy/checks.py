@@ -9,7 +9,8 @@ from ferry.core.batch import MANIFEST, Batch
 from ferry.core.findings import Level
 from ferry.vendors.microstrategy.bodies import Member, Project
 from ferry.vendors.microstrategy.content import Code, Findings, ObjectCheck, check_rules, is_id, keeps_both
-from ferry.vendors.microstrategy.manifest import MicroStrategySection, PackageSpec
+from ferry.vendors.microstrategy.manifest import MicroStrategySection
+from ferry.vendors.microstrategy.specs import PackageSpec
 from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, GROUP, MERGE_ACTIONS, PROJECT, type_number
 
 MOST_MEMBERS = 100  # [D] a server setting; this is its default

@@ -12,7 +12,7 @@ from ferry.core import findings
 from ferry.core.batch import MANIFEST, Batch
 from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, open_csv
 from ferry.core.findings import Level, Place
-from ferry.vendors.microstrategy.manifest import ObjectSpec, PackageFile, PackageSpec
+from ferry.vendors.microstrategy.specs import ObjectSpec, PackageFile, PackageSpec
 from ferry.vendors.microstrategy.vocabulary import (
     ACL_ON_NEW,
     ACL_ON_REPLACING,

@@ -26,7 +26,7 @@ from ferry.vendors.microstrategy.vocabulary import EDITABLE, FAILED, GROUP, OPEN
 if TYPE_CHECKING:
     from ferry.steps.work import Work
     from ferry.vendors.microstrategy.api import MicroStrategyApi
-    from ferry.vendors.microstrategy.manifest import Which
+    from ferry.vendors.microstrategy.specs import Which
 
 RECORD = "record.json"
 BEFORE = "before"
