@@ -1,10 +1,11 @@
-"""A sandbox on a loopback port for this folder, and a plain client that knows Fenergo's paths and nothing of Ferry."""
+"""A sandbox on a loopback port for each vendor, and a plain client that knows Fenergo's paths and nothing of Ferry."""
 
 import csv
 import io
 
 import httpx  # noqa: TID251  # the fake vendor is tested with a plain client, not with ours
 import pytest
+from tests.sandbox import library
 
 from sandbox.server import running
 
@@ -157,3 +158,16 @@ def plain():
 def files():
     """Four small tables that the policy accepts."""
     return dict(FILES)
+
+
+@pytest.fixture(scope="session")
+def libraries_base(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": library.AT_ONCE}) as base:
+        yield base
+
+
+@pytest.fixture
+def both(libraries_base):
+    """Both Libraries of MicroStrategy, forgetful of what was before."""
+    with library.pair(libraries_base) as libraries:
+        yield libraries

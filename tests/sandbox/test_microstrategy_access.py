@@ -3,28 +3,14 @@
 import re
 
 import pytest
-from tests.sandbox.library import AT_ONCE, HR, MARKETING, MARKETING_ON_TARGET, PASSWORDS, SALES, Library, pair, refused
-
-from sandbox.server import running
+from tests.sandbox.library import HR, MARKETING, MARKETING_ON_TARGET, PASSWORDS, SALES, Library, refused
 
 OVER = (401, "ERR009", "The user's session has expired, please reauthenticate")
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": AT_ONCE}) as url:
-        yield url
-
-
 @pytest.fixture
-def both(base):
-    with pair(base) as libraries:
-        yield libraries
-
-
-@pytest.fixture
-def stranger(base, both):
-    library = Library(base, "source")
+def stranger(libraries_base, both):
+    library = Library(libraries_base, "source")
     yield library
     library.http.close()
 
@@ -73,9 +59,9 @@ def test_a_wrong_password_or_name_is_refused_in_the_same_words(stranger, wrong):
 
 
 @pytest.mark.parametrize("who", ["administrator", "architect"])
-def test_passwords_are_switches(base, both, who):
+def test_passwords_are_switches(libraries_base, both, who):
     both.switch(**{f"{who}_password": "another"})
-    library = Library(base, "target", who)
+    library = Library(libraries_base, "target", who)
     assert [library.log_in().status_code, library.log_in(password="another").status_code] == [401, 204]
     library.http.close()
 

@@ -4,26 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.sandbox.library import AT_ONCE, FINANCE, MARKETING, PROFIT, REGION, SALES, member, package, pair, thing
+from tests.sandbox.library import FINANCE, MARKETING, PROFIT, REGION, SALES, member, package, thing
 
 import sandbox
 from ferry.vendors.microstrategy.sandbox import SANDBOX
-from sandbox.server import running
 
 KEY = "A" * 32 + ":" + "B" * 32
 BODY = {"packageInfo": package(project={"id": SALES}), "importInfo": {"project": {"id": SALES}}}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": AT_ONCE}) as url:
-        yield url
-
-
-@pytest.fixture
-def both(base):
-    with pair(base) as libraries:
-        yield libraries
 
 
 # By hand

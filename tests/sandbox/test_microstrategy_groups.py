@@ -2,7 +2,6 @@
 
 import pytest
 from tests.sandbox.library import (
-    AT_ONCE,
     FINANCE,
     HR,
     MARKETING,
@@ -12,28 +11,13 @@ from tests.sandbox.library import (
     SALES,
     USER,
     member,
-    pair,
     refused,
     replicated,
     thing,
 )
 
-from sandbox.server import running
-
 CONFIGURATION = member(None, thing(USER, 34), kind="configuration")
 GROUPS = "migrationGroups"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": AT_ONCE}) as url:
-        yield url
-
-
-@pytest.fixture
-def both(base):
-    with pair(base) as libraries:
-        yield libraries
 
 
 def packages(group):

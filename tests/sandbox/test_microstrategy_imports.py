@@ -2,7 +2,6 @@
 
 import pytest
 from tests.sandbox.library import (
-    AT_ONCE,
     FINANCE,
     HR,
     MARKETING,
@@ -12,26 +11,11 @@ from tests.sandbox.library import (
     SALES,
     USER,
     package,
-    pair,
     refused,
     thing,
 )
 
-from sandbox.server import running
-
 FOUR = [thing(f"{place:032X}") for place in (1, 2, 3, 4)]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": AT_ONCE}) as url:
-        yield url
-
-
-@pytest.fixture
-def both(base):
-    with pair(base) as libraries:
-        yield libraries
 
 
 def status(library, key):

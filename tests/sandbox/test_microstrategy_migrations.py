@@ -2,7 +2,6 @@
 
 import pytest
 from tests.sandbox.library import (
-    AT_ONCE,
     HR,
     MARKETING,
     MARKETING_ON_TARGET,
@@ -11,27 +10,12 @@ from tests.sandbox.library import (
     SALES,
     USER,
     package,
-    pair,
     refused,
     thing,
     toc,
 )
 
-from sandbox.server import running
-
 UNKNOWN = "/migrations/" + "A" * 32 + ":" + "B" * 32
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": AT_ONCE}) as url:
-        yield url
-
-
-@pytest.fixture
-def both(base):
-    with pair(base) as libraries:
-        yield libraries
 
 
 def edit(library, key, **changes):

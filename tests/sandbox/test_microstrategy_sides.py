@@ -5,7 +5,6 @@ import re
 
 import pytest
 from tests.sandbox.library import (
-    AT_ONCE,
     FINANCE,
     HR,
     PROFIT,
@@ -14,27 +13,12 @@ from tests.sandbox.library import (
     STORE,
     member,
     package,
-    pair,
     refused,
     thing,
     toc,
 )
 
-from sandbox.server import running
-
 UPLOADED = "migration_from_shared_file_store"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("sandbox"), switches={"microstrategy": AT_ONCE}) as url:
-        yield url
-
-
-@pytest.fixture
-def both(base):
-    with pair(base) as libraries:
-        yield libraries
 
 
 def validate(both, key):
