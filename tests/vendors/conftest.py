@@ -3,9 +3,9 @@
 import asyncio
 import json
 
-import httpx as plain  # noqa: TID251 (the sandbox's control endpoints are no vendor: no client of ours knows them)
 import pytest
 import yaml
+from tests.vendors.controls import Controls
 
 from ferry.core.batch import read_batch
 from ferry.ledger.entries import Origin
@@ -16,22 +16,10 @@ from ferry.vendors.microstrategy.hook import MicroStrategyHook
 from sandbox.server import running
 
 
-class Libraries:
+class Libraries(Controls):
     """The sandbox and the ways to set it up."""
 
-    def __init__(self, base):
-        self.base = base
-
-    def control(self, method, path, **how):
-        reply = plain.request(method, f"{self.base}/_sandbox{path}", timeout=30, **how)
-        reply.raise_for_status()
-        return reply.json()
-
-    def switch(self, **values):
-        self.control("PUT", "/microstrategy/switches", json=values)
-
-    def fault(self, method, path, action, **rule):
-        self.control("POST", "/microstrategy/faults", json={"method": method, "path": path, "action": action, **rule})
+    vendor = "microstrategy"
 
     def expire(self):
         """Nobody calls for longer than a session lives."""

@@ -5,8 +5,8 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx as plain  # noqa: TID251 (the sandbox's control endpoints are no vendor: no client of ours knows them)
 import pytest
+from tests.vendors.controls import Controls
 
 from ferry.core.errors import BadCredentials, FerryError, VendorUnavailable
 from ferry.core.model import Run
@@ -16,25 +16,10 @@ from ferry.vendors.fenergo.hook import EARLY, FenergoAuth, FenergoHook
 from sandbox.server import running
 
 
-class Tenant:
+class Tenant(Controls):
     """Fenergo's sandbox and the ways to set it up."""
 
-    def __init__(self, base):
-        self.base = base
-
-    def control(self, method, path, **how):
-        reply = plain.request(method, f"{self.base}/_sandbox{path}", timeout=30, **how)
-        reply.raise_for_status()
-        return reply.json()
-
-    def switch(self, **values):
-        self.control("PUT", "/fenergo/switches", json=values)
-
-    def fault(self, method, path, action, **rule):
-        self.control("POST", "/fenergo/faults", json={"method": method, "path": path, "action": action, **rule})
-
-    def requests(self, path="*"):
-        return self.control("GET", "/requests", params={"vendor": "fenergo", "path": path})
+    vendor = "fenergo"
 
 
 @pytest.fixture(scope="module")
