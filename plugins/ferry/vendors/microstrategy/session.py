@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
@@ -15,15 +14,6 @@ from ferry.core.wire import httpx
 from ferry.vendors.microstrategy.library import ENDED, code_of, error_in
 
 TOKEN = "X-MSTR-AuthToken"  # noqa: S105 (a header's name) [D: the header; that pages say "body" is a slip]
-
-
-def _without_headers(record: logging.LogRecord) -> bool:
-    """Drop what the transport says of an answer's headers at its most talkative: token and cookies stand in them."""
-    return "receive_response_headers.complete" not in record.getMessage()
-
-
-for _transport in ("httpcore.http11", "httpcore.http2"):
-    logging.getLogger(_transport).addFilter(_without_headers)
 
 
 @dataclass(frozen=True, slots=True)
