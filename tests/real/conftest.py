@@ -212,6 +212,11 @@ class Ferry:
         """Titles of processes that work for one task instance: Airflow's supervisors and runners carry its id."""
         return [title for title in self.titles() if task["id"] in title]
 
+    def holders_at_rest(self, task: dict[str, Any]) -> list[str]:
+        """The same a moment after the task said that it waits, when its worker's process has ended; StackError if one stays."""
+        self.stack.wait_for(lambda: not self.holders(task), "the worker to let go of the task", 60)
+        return self.holders(task)
+
     def titles(self) -> list[str]:
         """Of every process of the stack, what it calls itself."""
         return [_title(process) for process in marked(self.stack.mark)]
@@ -324,7 +329,7 @@ def asked(ferry, runs):
     """A question that was answered with no, and the DAG run that was triggered after it."""
     run = runs["asked"]
     parked = run.until("confirm_start", "awaiting_input")
-    told = {"parked": parked, "holders": ferry.holders(parked)}
+    told = {"parked": parked, "holders": ferry.holders_at_rest(parked)}
     told["asked"] = ferry.stack.api("GET", f"{run.path}/hitlDetails", response_received=False)["hitl_details"]
     ferry.answer(parked, "It was not started: close this attempt")
     told["end"] = run.end()

@@ -28,7 +28,7 @@ def approved(ferry):
     parked = run.until("approve", "awaiting_input")
     imports = ferry.boxes["default"].ask("GET", "/microstrategy/state")["counters"]["imports"]
     (question,) = ferry.stack.api("GET", f"{run.path}/hitlDetails", response_received=False)["hitl_details"]
-    holders, pools = ferry.holders(parked), ferry.stack.api("GET", "/pools/microstrategy_api")
+    holders, pools = ferry.holders_at_rest(parked), ferry.stack.api("GET", "/pools/microstrategy_api")
     ferry.answer(parked, "Approve", {"comment": "agreed on Tuesday"})
     return {"run": run, "question": question, "imports": imports, "holders": holders, "pool": pools, "end": run.end()}
 
