@@ -44,13 +44,25 @@ def test_the_load_balancers_cookie_changes_with_every_answer(stranger):
     assert told(stranger.call("GET", "/status"), "AWSALB") != first
 
 
-@pytest.mark.parametrize("mode", [8, 4096, "x"])
+@pytest.mark.parametrize("mode", [8, 4096, 64, "x"])
 def test_other_ways_to_log_in_are_refused(stranger, mode):
     assert refused(stranger.log_in(loginMode=mode)) == (401, "ERR003", "Login failed")
 
 
 def test_ldap_is_a_way_to_log_in(stranger):
     assert stranger.log_in(loginMode=16).status_code == 204
+
+
+@pytest.mark.parametrize(("token", "who"), [("administrator", "Ada Min"), ("architect", "Archie Tekt")])
+def test_an_api_token_logs_in_as_the_users_name(stranger, token, who):
+    told = {"username": f"ferry-demo-{token}-token", "password": "", "loginMode": 4096}
+    assert stranger.log_in(**told).status_code == 204
+    assert stranger.call("GET", "/sessions/userInfo").json()["fullName"] == who
+
+
+@pytest.mark.parametrize("told", [{"username": "guess"}, {"username": "ferry-demo-administrator-token", "loginMode": 1}])
+def test_an_api_token_is_good_for_its_own_mode_only(stranger, told):
+    assert refused(stranger.log_in(**{"password": "", "loginMode": 4096} | told)) == (401, "ERR003", "Login failed")
 
 
 @pytest.mark.parametrize("wrong", [{"password": "guess"}, {"username": "nobody"}, {"password": None}])

@@ -38,6 +38,11 @@ def test_a_good_connection_says_what_it_proved(pressed, two_libraries):
     assert pressed() == (True, f"Ada Min is logged in to {environment} and sees 3 projects there.")
 
 
+def test_an_api_token_stands_where_the_password_does(pressed):
+    ok, told = pressed(login="", password="ferry-demo-architect-token", extra={"login_mode": 4096})
+    assert (ok, told.partition(" is ")[0]) == (True, "Archie Tekt")
+
+
 def test_the_test_button_leaves_no_session_behind(pressed, libraries):
     pressed()
     assert (libraries.logins(), libraries.sessions()) == (1, 0)
@@ -49,6 +54,7 @@ def test_the_test_button_leaves_no_session_behind(pressed, libraries):
         ({"password": "canary-secret"}, ["127.0.0.1:", "refused the login (ERR003 Login failed)", "Check user, password and"]),
         ({"login": "somebody"}, ["refused the login (ERR003 Login failed)", "Check user, password and login mode"]),
         ({"extra": {"login_mode": 8}}, ["refused the login (ERR003 Login failed)", "login mode of the connection"]),
+        ({"extra": {"login_mode": 4096}}, ["refused the login (ERR003 Login failed)", "login mode of the connection"]),
         ({"extra": {"login_mode": "LDAP"}}, ["login_mode: ", "valid integer", "Admin > Connections"]),
         ({"host": "http://127.0.0.1:1/MicroStrategyLibrary"}, ["could not be reached at 127.0.0.1:1", "nothing was sent"]),
         ({"host": "http://no-such-host.invalid"}, ["could not be reached at no-such-host.invalid", "Check host and network"]),

@@ -34,7 +34,12 @@ def _field(label: str, schema: dict[str, Any], description: str, **more: Any) ->
 
 
 FIELDS = {
-    "login_mode": _field("Login mode", WHOLE, "1 standard, 16 LDAP; empty for 1.", enum=[1, 16, None]),
+    "login_mode": _field(
+        "Login mode",
+        WHOLE,
+        "1 standard, 16 LDAP, 4096 API token: then the token is the password, and the user stays empty. Empty for 1.",
+        enum=[1, 16, 4096, None],
+    ),
     "environment_id": _field(
         "Environment id", TEXT, "What the vendor calls this environment; empty for the base URL with one slash at its end."
     ),
@@ -71,7 +76,7 @@ CARD = Vendor(
     fields=FIELDS,
     behaviour={
         "hidden-fields": ["port", "schema", "extra"],
-        "relabeling": {"host": "Base URL", "login": "User", "password": "Password"},
+        "relabeling": {"host": "Base URL", "login": "User", "password": "Password or API token"},
         "placeholders": {"host": "https://library.example.com/MicroStrategyLibrary", "login": "user", "password": "password"},
     },
     sandbox_connections=sandbox_connections,

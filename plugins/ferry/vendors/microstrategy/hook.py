@@ -16,7 +16,7 @@ from ferry.vendors.microstrategy.session import LibrarySession, Login
 class MicroStrategySettings(Settings):
     """The connection's fields; `FIELDS` in the vendor's card describes each to people."""
 
-    login_mode: int = 1  # [D] 1 standard, 16 LDAP
+    login_mode: int = 1  # [D] 1 standard, 16 LDAP, [C] 4096 API token
     environment_id: str = ""
     environment_name: str = ""
     max_live_runs: int = 1  # [D] one import at a time is the vendor's recommendation

@@ -14,6 +14,7 @@ from ferry.core.wire import httpx
 from ferry.vendors.microstrategy.library import ENDED, code_of, error_in
 
 TOKEN = "X-MSTR-AuthToken"  # noqa: S105 (a header's name) [D: the header; that pages say "body" is a slip]
+API_TOKEN = 4096  # the login mode [C]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Login:
     user: str
     password: str = field(repr=False)
     mode: int = 1
+
+    def body(self) -> dict[str, str | int]:
+        """What the Library is told; an API token travels as the user's name, and nothing as the password [C]."""
+        user, password = (self.password, "") if self.mode == API_TOKEN else (self.user, self.password)
+        return {"username": user, "password": password, "loginMode": self.mode}
 
 
 class LibrarySession(httpx.Auth):
@@ -74,8 +80,7 @@ class LibrarySession(httpx.Auth):
                 return  # a session that ends at its first use is not worth another
 
     def _login_request(self) -> httpx.Request:
-        body = {"username": self._login.user, "password": self._login.password, "loginMode": self._login.mode}
-        return httpx.Request("POST", f"{self._login.base_url}/api/auth/login", json=body)
+        return httpx.Request("POST", f"{self._login.base_url}/api/auth/login", json=self._login.body())
 
     def _take(self, answer: httpx.Response) -> None:
         host, status = answer.request.url.netloc.decode(), answer.status_code

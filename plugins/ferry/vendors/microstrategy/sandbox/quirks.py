@@ -6,6 +6,7 @@ from sandbox.switches import Switch
 
 ADMINISTRATOR_PASSWORD = "ferry-demo-administrator"  # noqa: S105  # the made-up password of a made-up person
 ARCHITECT_PASSWORD = "ferry-demo-architect"  # noqa: S105  # same
+ADMINISTRATOR_API_TOKEN, ARCHITECT_API_TOKEN = "ferry-demo-administrator-token", "ferry-demo-architect-token"
 
 SWITCHES = (
     # Time
@@ -23,6 +24,8 @@ SWITCHES = (
     Switch("logout_ends", "session", "what a logout ends: this session, or all of the user's [C]", ("session", "user")),
     Switch("administrator_password", ADMINISTRATOR_PASSWORD, "password of the user administrator, on both sides"),
     Switch("architect_password", ARCHITECT_PASSWORD, "password of the user architect, on both sides"),
+    Switch("administrator_api_token", ADMINISTRATOR_API_TOKEN, "the same user's token for login mode 4096 [C]"),
+    Switch("architect_api_token", ARCHITECT_API_TOKEN, "the same of the user architect"),
     Switch("project_header", "strict", "lenient: X-MSTR-ProjectID is never demanded and never refused", ("strict", "lenient")),
     Switch(
         "prefer_header",
