@@ -84,6 +84,15 @@ def test_a_group_that_is_locked_cannot_be_edited_at_all(libraries, driver):
     is_refused(libraries, run, "A group with one member that cannot be edited cannot be edited at all.")
 
 
+def test_a_group_with_one_locked_member_cannot_be_edited_at_all(libraries, driver):
+    ref = group(libraries, locked=["Sales"])
+    words = [one["packageInfo"]["status"] for one in libraries.record(f"migrationGroups/{ref}", "source")["migrations"]]
+    assert words == ["created", "locked"]
+    run = edit(libraries, driver, ref, "group", packages=[FINANCE])
+    is_refused(libraries, run, "the package of Sales is locked, and only one that is created or create_failed can be edited.")
+    assert "A group with one member that cannot be edited cannot be edited at all." in run.errors["check_batch"][-1]
+
+
 def test_a_group_is_edited_as_a_whole_and_may_lose_and_gain_members(libraries, driver):
     ref = group(libraries)
     marketing = SALES | {"project": "Marketing"}

@@ -80,6 +80,7 @@ def test_a_group_can_be_made_by_hand(both):
         {"name": "x", "body": BODY, "id": "1:2"},
         {"name": "x", "body": BODY, "importRequestStatus": "perhaps"},
         {"name": "x", "body": BODY, "imported_on": "source"},
+        {"name": "x", "body": BODY, "locked": "Sales"},
         {"name": "x", "body": BODY, "colour": "red"},
     ],
 )

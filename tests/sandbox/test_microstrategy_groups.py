@@ -183,6 +183,13 @@ def test_an_edit_repairs_a_failed_group(both):
     assert packages(both.source.look(key, GROUPS)) == ["created"]
 
 
+def test_an_edit_of_a_group_with_one_locked_member_is_refused(both):
+    body = {"migrations": [member(FINANCE), member(SALES)]}
+    key = both.by_hand(kind="group", name="by hand", body=body, locked=["Sales"]).json()["id"]
+    assert packages(both.source.look(key, GROUPS)) == ["created", "locked"]
+    assert refused(edit(both, key, member(FINANCE)))[0] == 400
+
+
 def test_an_edit_of_a_locked_group_is_refused(both):
     assert refused(edit(both, both.source.locked_group(member(SALES)), member(SALES)))[0] == 400
 

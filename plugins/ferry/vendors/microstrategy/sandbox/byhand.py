@@ -18,7 +18,9 @@ from ferry.vendors.microstrategy.sandbox.record import Group, Migration
 from ferry.vendors.microstrategy.sandbox.requesting import STEPS, certify_by_hand, lock
 from sandbox.control import BadControlError
 
-FIELDS = frozenset({"environment", "kind", "id", "name", "created", "importRequestStatus", "body", "imported_on", "certified"})
+FIELDS = frozenset(
+    {"environment", "kind", "id", "name", "created", "importRequestStatus", "body", "imported_on", "certified", "locked"}
+)
 RECORD_ID = re.compile(r"[0-9A-F]{32}:[0-9A-F]{32}")
 
 Homes = Mapping[str, Environment]
@@ -27,23 +29,34 @@ Homes = Mapping[str, Environment]
 def make_by_hand(homes: Homes, wanted: Mapping[str, Any]) -> str:
     """A record as the control endpoint asks for it; answers its id."""
     home = _home(homes, wanted.get("environment", "source"))
-    kind, key, body = wanted.get("kind", "migration"), wanted.get("id") or "", wanted.get("body")
-    if set(wanted) - FIELDS or kind not in ("migration", "group") or not isinstance(body, dict):
-        raise BadControlError(f"Post {', '.join(sorted(FIELDS))}; kind is migration or group, body what would create it.")
-    if key and (not isinstance(key, str) or not RECORD_ID.fullmatch(key) or key in home.migrations or key in home.groups):
-        raise BadControlError("id takes two times 32 upper-case hex digits with a colon between, not used yet.")
-    request = wanted.get("importRequestStatus", "pending")
-    if not isinstance(request, str) or request not in STEPS or not isinstance(wanted.get("created", True), bool):
-        raise BadControlError(f"importRequestStatus is one of {', '.join(STEPS)}; created is true or false.")
-    body = copy.deepcopy(body)
-    record = _group(home, body, wanted, key) if kind == "group" else _migration(home, body, wanted, key)
-    _settle(home, record, request, created_already=wanted.get("created", True))
+    _check(home, wanted)
+    body, key = copy.deepcopy(wanted["body"]), wanted.get("id") or ""
+    record = _group(home, body, wanted, key) if wanted.get("kind") == "group" else _migration(home, body, wanted, key)
+    _settle(home, record, wanted.get("importRequestStatus", "pending"), created_already=wanted.get("created", True))
+    lock([member for member in _members(record) if member.package.project.get("name") in wanted.get("locked", [])])
     _keep(home, record)
     if wanted.get("imported_on") and wanted.get("created", True):
         _import_by_hand(home, homes, wanted["imported_on"], record)
     if wanted.get("certified"):  # after the copy was made, so that the other side does not know of it
         certify_by_hand(home, ADMINISTRATOR, record)
     return record.id
+
+
+def _check(home: Environment, wanted: Mapping[str, Any]) -> None:
+    if (
+        set(wanted) - FIELDS
+        or wanted.get("kind", "migration") not in ("migration", "group")
+        or not isinstance(wanted.get("body"), dict)
+    ):
+        raise BadControlError(f"Post {', '.join(sorted(FIELDS))}; kind is migration or group, body what would create it.")
+    key = wanted.get("id") or ""
+    if key and (not isinstance(key, str) or not RECORD_ID.fullmatch(key) or key in home.migrations or key in home.groups):
+        raise BadControlError("id takes two times 32 upper-case hex digits with a colon between, not used yet.")
+    request = wanted.get("importRequestStatus", "pending")
+    if not isinstance(request, str) or request not in STEPS or not isinstance(wanted.get("created", True), bool):
+        raise BadControlError(f"importRequestStatus is one of {', '.join(STEPS)}; created is true or false.")
+    if not isinstance(wanted.get("locked", []), list):
+        raise BadControlError("locked is a list of projects, by name.")
 
 
 def _settle(home: Environment, record: Migration | Group, request: str, *, created_already: bool) -> None:
