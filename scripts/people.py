@@ -10,8 +10,9 @@ from rich.console import Console
 from scripts.rehearsal import DemoBatch
 from scripts.stack import Stack
 
-READING = 3.0
-"""Seconds before a question is answered: Airflow 3.3.2 fails a task whose answer comes while it is still being parked."""
+READING = 8.0
+"""Seconds before a question is answered: Airflow 3.3.2 fails a task whose answer comes just when its worker lets go of it, which
+is about five seconds after the question."""
 WHO = "answered in the demo"
 
 

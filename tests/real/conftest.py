@@ -2,8 +2,8 @@
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -232,15 +232,15 @@ class Ferry:
         return [title for title in self.titles() if title.startswith("airflow worker")]
 
     def answer(self, task: dict[str, Any], option: str, form: dict[str, Any] | None = None) -> None:
-        """What a person does under *Required Actions*; Airflow 3.3.2 may lose an answer within a second of the question."""
-        asked = datetime.fromisoformat(self._question(task)["created_at"])
-        self.stack.wait_for(lambda: (datetime.now(UTC) - asked).total_seconds() > 4, "the question to be settled", 30)
+        """What a person does under *Required Actions*, who takes a moment to read what is asked.
+
+        Airflow 3.3.2 fails a task whose answer comes between the end of its worker and the scheduler's next look at that.
+        """
+        self.holders_at_rest(task)
+        read = time.monotonic() + 4
+        self.stack.wait_for(lambda: time.monotonic() > read, "the scheduler to notice", 30)
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/-1/hitlDetails"
         self.press("PATCH", path, {"chosen_options": [option], "params_input": form or {}})
-
-    def _question(self, task: dict[str, Any]) -> dict[str, Any]:
-        path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/hitlDetails"
-        return dict(self.stack.api("GET", path)["hitl_details"][0])
 
     def standing(self, batch_id: str, box: str = "quick") -> Standing:
         return self.ledger.standing("fenergo", self.boxes[box].url.removeprefix("http://"), batch_id)
