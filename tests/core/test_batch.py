@@ -92,6 +92,7 @@ def test_a_file_named_twice_is_counted_once(root):
     ("text", "parts"),
     [
         (edited("due: 2026-11-01", "due: soon"), ["six/clients-1/manifest.yaml, line 2", "due:"]),
+        (edited("due: 2026-11-01", "due: 2026-13-01"), ["manifest.yaml, line 2", "'2026-13-01'", "month must be in 1..12"]),
         (edited("due: 2026-11-01\n", ""), ["manifest.yaml: due: is missing"]),
         (edited("due:", "owed: 1\ndue:"), ["line 2", "owed: no such key is known here"]),
         (edited("  jurisdiction: Migration", "  jurisdiktion: Migration"), ["line 4", "six.jurisdiktion:", "six.jurisdiction:"]),

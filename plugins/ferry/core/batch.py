@@ -249,7 +249,13 @@ def _is_local(path: Folder) -> bool:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML in which a key may stand only once."""
+    """Plain YAML in which a key may stand only once; what looks like a date and is none is an error with its line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 (PyYAML's signature)
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # PyYAML lets through what Python says of a 13th month
+            raise yaml.constructor.ConstructorError(None, None, f"{node.value!r}: {error}", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 (PyYAML's signature)
         seen = set[Any]()
