@@ -24,11 +24,13 @@ from sandbox.server import running
 
 sys.path.append(str(Path(__file__).parent))  # the driver beside this file
 from driver import Clock, Driver, simulate
+from instance import Instance
 from libraries import Libraries
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = {
     "fenergo": {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0},
+    "domo": {"migrate_seconds": 0.0, "reverse_seconds": 0.0},
     "microstrategy": {"package_seconds": 0.0, "validate_seconds": 0.0, "import_seconds": 0.0, "undo_seconds": 0.0},
 }
 SMALL = {
@@ -235,7 +237,7 @@ def driver(house, sandbox_url, monkeypatch):
     """The same house, played by the driver: impatient, and with simulated waiting."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_") and not name.endswith("FERRY_LEDGER")]:
         told = json.loads(os.environ[name])
-        told["extra"] |= {"read_timeout": 0.4, "requests_per_second": 0}
+        told["extra"] |= {"read_timeout": 0.4, "answer_timeout": 0.4, "requests_per_second": 0}
         monkeypatch.setenv(name, json.dumps(told))
     # Every client reads all the world's certificates when it is made, though nothing here speaks TLS: a third of a journey.
     bundle = Path(certifi.where()).read_text("ascii")
@@ -248,6 +250,12 @@ def driver(house, sandbox_url, monkeypatch):
     simulate(played, monkeypatch)
     yield played
     played.close()
+
+
+@pytest.fixture
+def instance(house):
+    """Domo's side of the house."""
+    return Instance(house)
 
 
 @pytest.fixture

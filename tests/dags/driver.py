@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import TriggerRule
 from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.bases.operator import ExecutorSafeguard
@@ -41,7 +42,7 @@ from airflow.sdk.execution_time.comms import (
     GetConnection,
     GetDagRunState,
 )
-from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 DONE = {"success", "failed", "skipped", "upstream_failed"}
 RED = {"failed", "upstream_failed"}
@@ -116,6 +117,8 @@ class Played:
     states: dict[str, str] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=dict)
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+    mapped: dict[str, dict[int, str]] = field(default_factory=dict)
+    """States of the instances of mapped tasks, by map index."""
     state: str = "running"
 
     @property
@@ -169,11 +172,28 @@ class Driver:
                 continue
             if task.task_id in before:
                 before[task.task_id]()
-            _Task(self, run, task, conf, answer).play()
+            if task.is_mapped:
+                self._play_mapped(run, task, conf)
+            else:
+                run.states[task.task_id] = _Task(self, run, task, conf, answer).play()
             if run.states[task.task_id] == "awaiting_input":
                 return
         leaves = {run.states[task.task_id] for task in dag.leaves}
         run.state = "failed" if leaves & RED else "success"
+
+    def _play_mapped(self, run: Played, mapped: Any, conf: dict[str, Any]) -> None:
+        """One instance after the other, those that are not done; red if any is, skipped if there is none."""
+        (name, source), *more = mapped.expand_input.value.items()
+        if more:
+            raise NotImplementedError("the driver maps over one argument only")
+        values = run.xcoms[source.operator.task_id, "return_value"]
+        states = run.mapped.setdefault(mapped.task_id, {})
+        for index, value in enumerate(values):
+            if states.get(index) not in DONE:
+                task = mapped.unmap({**mapped.partial_kwargs, name: value})
+                states[index] = _Task(self, run, task, conf, None, map_index=index).play()
+        ends = {states[index] for index in range(len(values))}
+        run.states[mapped.task_id] = "failed" if ends & RED else "success" if ends else "skipped"
 
     def answer(self, run: Played, option: str, form: Mapping[str, Any] | None = None, **conf: Any) -> Played:
         """A person answers the task that waits for one, and fills in its form."""
@@ -189,6 +209,7 @@ class Driver:
             for again in {name, *dag.get_task(name).get_flat_relative_ids(upstream=False)}:
                 run.states.pop(again, None)
                 run.errors.pop(again, None)
+                run.mapped.pop(again, None)
         self.go_on(run, conf, {}, answer)
         return run
 
@@ -233,25 +254,28 @@ def _blocked(task: Any, states: Mapping[str, str]) -> str:
 class _Task:
     """One task of one DAG run, from its first try to its last."""
 
-    def __init__(self, driver: Driver, run: Played, task: Any, conf: dict[str, Any], answer: str | None) -> None:
-        self.driver, self.run, self.original, self.answer = driver, run, task, answer
+    def __init__(
+        self, driver: Driver, run: Played, task: Any, conf: dict[str, Any], answer: str | None, *, map_index: int = -1
+    ) -> None:
+        self.driver, self.run, self.original, self.answer, self.map_index = driver, run, task, answer, map_index
         self.dag_run = SimpleNamespace(run_id=run.run_id, dag_id=run.dag_id, conf=conf, triggering_user_name="Petra")
         self.parked = run.states.get(task.task_id) == "awaiting_input" and answer is not None
         # Airflow writes the values into the parameters it is given, which is harmless where each task is a process of its own.
         dag, own = (SimpleNamespace(params=copy.deepcopy(one.params)) for one in (task.dag, task))
         self.params: Any = process_params(dag, own, conf, suppress_exception=False)  # type: ignore[arg-type]
 
-    def play(self) -> None:
+    def play(self) -> str:
+        """The state it ends in, or waits in."""
         for number in range(1, self.original.retries + 2):
             self.driver.clock.ahead = 0.0
             state = self._try(number)
             if state != "up_for_retry":
                 break
-        self.run.states[self.original.task_id] = "failed" if state == "up_for_retry" else state
+        return "failed" if state == "up_for_retry" else state
 
     def _try(self, number: int) -> str:  # noqa: PLR0911 (as many as a task has ends)
         self.task = self.original.prepare_for_execution()
-        self.ti = TaskInstance(self.task, self.run.run_id, self.run.xcoms, number)
+        self.ti = TaskInstance(self.task, self.run.run_id, self.run.xcoms, number, self.map_index)
         self.context = {
             "ti": self.ti,
             "task_instance": self.ti,
@@ -301,7 +325,7 @@ class _Task:
             result = self._resumed(self._resume if self.parked else lambda: self.task.execute(self.context))
         finally:
             ExecutorSafeguard.tracker.reset(sentinel)
-        if result is not None and self.task.do_xcom_push:
+        if result is not None and self.task.do_xcom_push and self.map_index < 0:
             self.ti.xcom_push("return_value", result)
         return "success"
 
@@ -328,9 +352,13 @@ class _Task:
         path, kwargs = trigger.serialize()
         again = import_string(path)(**json.loads(json.dumps(kwargs)))
         again._log, again.task_instance = TriggerLog(), self.ti
-        return json.loads(json.dumps(self._first_event(again).payload))
+        return json.loads(json.dumps(self._first_event(again).payload, default=str))
 
     def _first_event(self, trigger: Any) -> Any:
+        if isinstance(trigger, DateTimeTrigger):  # Airflow's own, which waits in real time
+            self.driver.clock.sleep(max(0.0, trigger.moment.timestamp() - self.driver.clock.time()))
+            return TriggerEvent(trigger.moment)
+
         async def first() -> Any:
             async for event in trigger.run():
                 return event

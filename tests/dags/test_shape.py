@@ -37,6 +37,25 @@ EDGES = {
         triage_errors >> ingest_alternate_ids, settle_batch
         upload_batch >> start_run
     """,
+    "migrate_domo": """
+        admit_batch >> check_batch
+        check_batch >> plan_run
+        confirm_start >> route_outcome
+        decide_mend >> mend_run
+        fetch_errors >> decide_mend
+        mend_run >> reconcile
+        plan_run >> start_run
+        reconcile >> settle_batch
+        route_outcome >> fetch_errors, reconcile
+        start_run >> confirm_start
+    """,
+    "reverse_domo": """
+        admit_batch >> check_undo
+        approve_undo >> undo_run
+        check_undo >> approve_undo, undo_run
+        confirm_undo >> settle_batch
+        undo_run >> confirm_undo
+    """,
     "migrate_microstrategy": """
         admit_batch >> check_batch
         approve >> certify_package

@@ -5,6 +5,7 @@ import io
 
 import httpx  # noqa: TID251  # the fake vendor is tested with a plain client, not with ours
 import pytest
+from tests.sandbox import instance as domo
 from tests.sandbox import library
 
 from sandbox.server import running
@@ -171,3 +172,42 @@ def both(libraries_base):
     """Both Libraries of MicroStrategy, forgetful of what was before."""
     with library.pair(libraries_base) as libraries:
         yield libraries
+
+
+@pytest.fixture(scope="session")
+def domo_base(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("sandbox"), switches={"domo": domo.AT_ONCE}) as base:
+        yield base
+
+
+@pytest.fixture
+def instance(domo_base):
+    """Domo's instance on its first day; migrations and reversals take no time."""
+    with domo.on_the_first_day(domo_base) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def slow(instance):
+    """The same with a clock that stands still, and a migration of 5 seconds, a reversal of 3."""
+    instance.stop_clock()
+    instance.switch(migrate_seconds=5.0, reverse_seconds=3.0)
+    return instance
+
+
+@pytest.fixture
+def one(instance):
+    """A datasource that reads MySQL."""
+    return next(key for key, row in instance.mapping.items() if row["table"] == "Orders")
+
+
+@pytest.fixture
+def another(instance):
+    """Another one."""
+    return next(key for key, row in instance.mapping.items() if row["table"] == "order_lines")
+
+
+@pytest.fixture
+def ledger(instance):
+    """A datasource that reads Snowflake."""
+    return next(key for key, row in instance.mapping.items() if row["table"] == "LEDGER_01")

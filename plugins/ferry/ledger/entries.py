@@ -65,8 +65,9 @@ def _is_seen(entry: Entry) -> bool:
 
 
 def _is_whole(entry: Entry) -> bool:
-    """Whether an entry is about the run as a whole. The key of an undo names no part: it says which time it was tried."""
-    return entry.step == UNDO or not part_of(entry.key)
+    """Whether an entry is about the run as a whole; the key of an undo may be a number, which says which time it was tried."""
+    part = part_of(entry.key)
+    return not part or (entry.step == UNDO and part.isdecimal())
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,11 @@ class LedgerStore:
         with self.database.reading() as connection:
             return _live(connection, vendor, environment)
 
+    def live_parts(self, attempt: Attempt) -> int:
+        """How many parts of an attempt were sent and are neither answered nor left to a person."""
+        with self.database.reading() as connection:
+            return _live_parts(connection, attempt)
+
     def verify(
         self,
         vendor: str | None = None,
@@ -185,11 +190,13 @@ class LedgerStore:
         ref: str = "",
         data: dict[str, Any] | None = None,
         max_live: int | None = None,
+        max_parts: int | None = None,
     ) -> Intent:
         """Remember that this step is about to be sent. Only the caller that gets a fresh intent may send.
 
         Only the DAG run that holds the attempt gets one (NotHolder). With `max_live`, at most so many attempts of the
-        environment may have a live vendor run (LedgerFull names those that do).
+        environment may have a live vendor run (LedgerFull names those that do). With `max_parts`, at most so many parts of the
+        attempt may be unanswered at once (LedgerFull as well).
         """
         with self.database.writing() as connection:
             if max_live is not None:
@@ -203,6 +210,11 @@ class LedgerStore:
             _check_holder(fold(chain), standing, step, origin)
             if max_live is not None and not _has_place(connection, attempt):
                 _check_places(_live(connection, attempt.vendor, attempt.environment), attempt, max_live)
+            if max_parts is not None and (live := _live_parts(connection, attempt)) >= max_parts:
+                raise LedgerFull(
+                    f"{attempt} must wait with {key or step}: {live} of at most {max_parts} of its parts are under way.",
+                    attempt=attempt.key,
+                )
             draft = Draft(attempt=attempt, step=step, kind=Kind.INTENT, key=key, ref=ref, data=data or {}, origin=origin)
             return Intent(_append(connection, [draft], None)[0], fresh=True)
 
@@ -242,6 +254,25 @@ def _has_place(connection: Connection, attempt: Attempt) -> bool:
     newest = select(LEDGER.c.state).where(mine, seen, whole, LEDGER.c.seq > begun).order_by(LEDGER.c.seq.desc()).limit(1)
     state = connection.scalar(newest)
     return state is None or not RunState(state).is_final
+
+
+def _live_parts(connection: Connection, attempt: Attempt) -> int:
+    """Counted by the database: an attempt of thousands of parts is not read whole for each of them."""
+    sent, known = LEDGER.alias(), LEDGER.alias()
+    batch = ("vendor", "environment", "batch_id", "attempt", "step", "key")
+    over = select(known.c.seq).where(
+        and_(*(known.c[name] == sent.c[name] for name in batch)),
+        known.c.kind.in_([Kind.RESULT.value, Kind.ADOPTED.value, Kind.ASKED.value]),
+    )
+    mine = and_(
+        sent.c.vendor == attempt.vendor,
+        sent.c.environment == attempt.environment,
+        sent.c.batch_id == attempt.batch_id,
+        sent.c.attempt == attempt.number,
+        sent.c.step != ADMIT,
+        sent.c.kind == Kind.INTENT.value,
+    )
+    return connection.scalar(select(func.count()).select_from(sent).where(mine, ~over.exists())) or 0
 
 
 def _entries(connection: Connection, batch: Batch, which: ColumnElement[bool] | None = None) -> list[Entry]:

@@ -217,16 +217,16 @@ class AwaitRunOperator(VendorOperator):
 
 
 class RouteOutcomeOperator(BaseBranchOperator):
-    """Chooses the branch by how the vendor's run ended, as the ledger has it."""
+    """Chooses the branch by how the vendor's run ended, as the ledger has it; `partly` is that of a partial success."""
 
     step: ClassVar[str] = "route_outcome"
     template_fields: Sequence[str] = ("attempt",)
     operator_extra_links = (LedgerLink(),)
 
-    def __init__(self, *, succeeded: str, failed: str, attempt: str = ATTEMPT, **kwargs: Any) -> None:
+    def __init__(self, *, succeeded: str, failed: str, partly: str = "", attempt: str = ATTEMPT, **kwargs: Any) -> None:
         kwargs.setdefault("task_id", self.step)
         super().__init__(**kwargs)
-        self.attempt, self.succeeded, self.failed = attempt, succeeded, failed
+        self.attempt, self.succeeded, self.failed, self.partly = attempt, succeeded, failed, partly or succeeded
 
     def choose_branch(self, context: Context) -> str:  # noqa: ARG002 (Airflow's signature)
         """A partial success is for reconciliation to judge; everything else that ended is a failure with a reason."""
@@ -238,7 +238,8 @@ class RouteOutcomeOperator(BaseBranchOperator):
         if state is None or not state.is_final:
             raise FerryError(f"The ledger does not know how the run of {standing.attempt} ended; clear await_run to ask again.")
         self.log.info("The vendor's run %s ended %s ('%s')", standing.ref, state, standing.word)
-        return self.succeeded if state in {RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED} else self.failed
+        ways = {RunState.SUCCEEDED: self.succeeded, RunState.PARTIALLY_SUCCEEDED: self.partly}
+        return str(ways.get(state, self.failed))
 
 
 class SettleBatchOperator(VendorOperator):

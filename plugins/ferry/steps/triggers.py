@@ -13,6 +13,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent
 from asgiref.sync import sync_to_async
 
 from ferry.core.errors import FerryError, LedgerError, NotFound, VendorError, VendorUnavailable
+from ferry.core.exchange import Exchange
 from ferry.core.model import Attempt, Run, RunState
 from ferry.ledger.entries import START, UNDO, AttemptStanding, Draft, Kind, Origin
 from ferry.ledger.store import LedgerStore
@@ -110,6 +111,15 @@ class VendorRunTrigger(BaseTrigger):
         hook = await self.hook_class.aopen(connection_of(standing, self.at))
         return await _Watch(self, ledger, standing).until_over(hook)
 
+    def ask(self, api: Any, seen: Run) -> Exchange[Run]:
+        """One look, as an exchange; `seen` is the run as it was seen last."""
+        looked: Exchange[Run] = getattr(api, self.verb)(seen)
+        return looked
+
+    def since(self, standing: AttemptStanding) -> float:
+        """When the wait began, in epoch seconds."""
+        return since_when(standing, self.step)
+
     def ref_in(self, standing: AttemptStanding) -> str:
         """The ref that is looked at."""
         step, key = self.ref_of
@@ -180,24 +190,43 @@ class VendorProofTrigger(VendorRunTrigger):
 
 
 class LivePlaceTrigger(BaseTrigger):
-    """Waits until the environment has room for another live vendor run; asks the ledger only, never the vendor."""
+    """Waits until there is room for another live run in the environment, or for another part of the attempt.
 
-    def __init__(self, attempt: str, max_live: int, pause: float = 10.0, tolerance: float = 600.0, **_newer: Any) -> None:
+    It asks the ledger only, never the vendor. `max_parts` is 0 where an attempt has no parts.
+    """
+
+    def __init__(
+        self,
+        attempt: str,
+        max_live: int,
+        max_parts: int = 0,
+        pause: float = 10.0,
+        tolerance: float = 600.0,
+        **_newer: Any,
+    ) -> None:
         super().__init__()
-        self.attempt, self.max_live, self.pause, self.tolerance = attempt, max_live, pause, tolerance
+        self.attempt, self.max_live, self.max_parts = attempt, max_live, max_parts
+        self.pause, self.tolerance = pause, tolerance
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and plain JSON."""
-        kwargs = {name: getattr(self, name) for name in ("attempt", "max_live", "pause", "tolerance")}
+        kwargs = {name: getattr(self, name) for name in ("attempt", "max_live", "max_parts", "pause", "tolerance")}
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event when there is room; whoever resumes first takes it, the others wait on."""
         ledger = await patiently(self, places.ledger_at, await places.aledger_url())
-        attempt = Attempt.parse(self.attempt)
-        while len(await patiently(self, ledger.live, attempt.vendor, attempt.environment)) >= self.max_live:  # noqa: ASYNC110 (the ledger is no event)
+        while not await patiently(self, self._is_room, ledger):  # noqa: ASYNC110 (the ledger is no event)
             await asyncio.sleep(_jittered(self.pause))
         yield TriggerEvent({"room": True})
+
+    def _is_room(self, ledger: LedgerStore) -> bool:
+        attempt = Attempt.parse(self.attempt)
+        live = ledger.live(attempt.vendor, attempt.environment)
+        if not self.max_parts:
+            return len(live) < self.max_live
+        others = [one for one in live if one.attempt != attempt]  # an attempt whose first part was sent has its place
+        return ledger.live_parts(attempt) < self.max_parts and len(others) < self.max_live
 
 
 class _Watch:
@@ -206,7 +235,7 @@ class _Watch:
     def __init__(self, trigger: VendorRunTrigger, ledger: LedgerStore, standing: AttemptStanding) -> None:
         self.trigger, self.ledger, self.attempt = trigger, ledger, standing.attempt
         self.seen = Run(trigger.ref_in(standing), RunState.QUEUED, trigger.word_in(standing))
-        self.since = since_when(standing, trigger.step)
+        self.since = trigger.since(standing)
         self.deadline = self.since + trigger.patience
         self.pause, self.looks, self.failed = trigger.first_look, 0, 0
         self.trouble, self.trouble_since = "", 0.0
@@ -225,9 +254,9 @@ class _Watch:
 
     async def _look(self, hook: VendorHook[Any]) -> float:
         """One look; returns the seconds for which the vendor asked to be left alone."""
-        verb, before = self.trigger.verb, self.seen
+        before = self.seen
         try:
-            self.seen = await hook.acall(lambda api: getattr(api, verb)(before))
+            self.seen = await hook.acall(lambda api: self.trigger.ask(api, before))
         except VendorError as error:
             return self._tolerate(error)
         self.looks, self.failed, self.trouble = self.looks + 1, 0, ""

@@ -26,7 +26,8 @@ def admit_undo(hook_class: type[VendorHook[Any]], batch_id: str, context: Contex
     last = _newest_that_acted(standing)
     if last is None:
         raise BadInput(f"Ferry has started nothing for batch {batch_id}, so there is nothing to undo. Nothing was sent.")
-    if last.verdict is Verdict.UNDONE or (last.run_state is RunState.CANCELLED and not last.is_open):
+    taken_back = last.verdict is Verdict.UNDONE or (last.run_state is RunState.CANCELLED and not last.is_open)
+    if taken_back and not last.counts.accepted:  # else it was taken back in part, and more may be
         note = f"{last.attempt} is undone already; nothing is left to do"
         return Admission("balanced", last.attempt, last.holder, note)
     if not last.start_known:

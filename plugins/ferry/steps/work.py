@@ -140,20 +140,22 @@ class Work:
         *,
         part: str = "",
         ref: str = "",
-        max_live: int | None = None,
         at: str = "",
         data: dict[str, Any] | None = None,
+        repeats: bool = False,
+        evidence: Callable[[], Filed | None] = lambda: None,
+        **limits: int | None,
     ) -> Entry | None:
         """Send what must not be sent twice, or learn what became of it. None: it was sent and its fate is unknown.
 
         The intent is in the ledger before anything is sent. Whoever finds an intent without a result never sends. Only a
         certain no of the vendor (or a connection that was never made) frees the step for another intent, with another key.
-        `data` goes into the intent: what must be known to tell later whether it took effect.
+        `data` goes into the intent: what must be known to tell later whether it took effect. With `repeats`, an end that left
+        something behind frees the step as well: only where the vendor's contract says that the same call mends it.
+        `evidence` names the file that the verb made of the answer. `limits` are the ledger's: `max_live`, `max_parts`.
         """
-        key = self._free_key(part)
-        intent: Intent = self.ledger.intend(
-            self.attempt, self.step, key=key, ref=ref, origin=self.origin, max_live=max_live, data=data
-        )
+        key = self._free_key(part, repeats=repeats)
+        intent: Intent = self.ledger.intend(self.attempt, self.step, key=key, ref=ref, origin=self.origin, data=data, **limits)
         if not intent.fresh:
             return intent.result
         try:
@@ -169,7 +171,7 @@ class Work:
                 Kind.RESULT, key=key, ref=ref, state=RunState.FAILED_CLEAN, note=no.message, data={"trouble": no.to_json()}
             )
             raise
-        return self.record_run(Kind.RESULT, run, key=key)
+        return self.record_run(Kind.RESULT, run, key=key, filed=evidence())
 
     def may_send(self, part: str = "") -> bool:
         """Whether `once` would send: nothing was meant yet, or all that was came to a certain no."""
@@ -198,15 +200,18 @@ class Work:
                 "Nothing was sent."
             )
 
-    def _last_key(self, part: str = "") -> str:
-        keys = [key for step, key in self.standing.intents if step == self.step and part_of(key) == part]
+    def _last_key(self, part: str = "", standing: AttemptStanding | None = None) -> str:
+        intents = (standing or self.standing).intents
+        keys = [key for step, key in intents if step == self.step and part_of(key) == part]
         return keys[-1] if keys else part
 
-    def _free_key(self, part: str = "") -> str:
-        """The key of the last intent, or a new one where that intent is known to have come to nothing."""
-        last = self._last_key(part)
-        done = self.standing.answers.get((self.step, last))
-        if done is None or done.state is not RunState.FAILED_CLEAN:
+    def _free_key(self, part: str = "", *, repeats: bool = False) -> str:
+        """The key of the last intent, or a new one where that intent is known to have come to nothing (or may be repeated)."""
+        standing = self.standing
+        last = self._last_key(part, standing)
+        done = standing.answers.get((self.step, last))
+        free = {RunState.FAILED_CLEAN, RunState.FAILED_DIRTY} if repeats else {RunState.FAILED_CLEAN}
+        if done is None or done.state not in free:
             return last
         number = int(last.partition(AGAIN)[2] or 1) + 1
         return f"{part}{AGAIN}{number}"

@@ -1,0 +1,216 @@
+"""One datasource, one way: sent once, repeated only where Domo says that this is the cure, watched where the answer is lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from ferry.core.errors import VendorRefused
+from ferry.core.model import Run, RunState
+from ferry.ledger.entries import Kind, LedgerFull
+from ferry.vendors.domo.api import moved
+from ferry.vendors.domo.fates import BEFORE, DIRECTION, MEND, TOLD, Fate, fates
+from ferry.vendors.domo.planning import Plan, kept, plan_of
+from ferry.vendors.domo.vocabulary import INCOMPLETE, Direction
+
+if TYPE_CHECKING:
+    from ferry.core.exchange import Exchange
+    from ferry.ledger.evidence import Filed
+    from ferry.steps.work import Work
+    from ferry.vendors.domo.api import DomoApi
+    from ferry.vendors.domo.mapping import Item
+    from ferry.vendors.domo.shapes import Candidate
+
+log = logging.getLogger(__name__)
+FIRST_REST, REST_GROWS, LONGEST_REST = 10.0, 3.0, 300.0
+"""Seconds before an INCOMPLETE call is repeated: the first time, by how much more each time, and at most [A]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a task lets go of its worker for a while: no room, a rest before a repeat, or an answer that was lost."""
+
+    why: Literal["room", "rest", "proof"]
+    datasource: str = ""
+    seconds: float = 0.0
+    """How long a rest takes."""
+
+
+class Mover:
+    """Moves datasources of one attempt one way, in one step. Every word on how far it has come is in the ledger.
+
+    `repeats` is how often an INCOMPLETE call is sent again without anybody asking for it.
+    """
+
+    def __init__(self, work: Work, direction: Direction, repeats: int, steps: Sequence[str]) -> None:
+        self.work, self.direction, self.repeats, self.steps = work, direction, repeats, steps
+        self.rested = False
+
+    def all_of(self, datasources: Sequence[str]) -> Pause | dict[str, int]:
+        """Move them one after the other: the first thing to wait for, or counts by what is known of them when all are through.
+
+        VendorRefused, once all were tried, if Domo said no to any.
+        """
+        bad, known = list[str](), dict[str, int]()
+        for datasource in datasources:
+            pause = self._advance(datasource)
+            if pause is not None:
+                return pause
+            fate = self._fate(datasource)
+            said = "unknown" if fate.is_lost else fate.word
+            known[said] = known.get(said, 0) + 1
+            left_to_a_person = fate.is_lost and not fate.is_of(MEND)
+            if not left_to_a_person and not self._is_there(fate):
+                bad.append(self._tell(datasource, fate))
+        if bad:
+            raise VendorRefused(" ".join(bad))
+        return known
+
+    def weigh(self, datasources: Sequence[str]) -> None:
+        """After a watch: what the list proves is adopted; what it does not is left to a person."""
+        every = self._fates()
+        lost = {one: every[one] for one in datasources if one in every and every[one].is_lost}
+        proved = self.proved(lost)
+        for datasource, fate in lost.items():
+            if datasource not in proved and not fate.asked and fate.intent is not None:
+                note = f"The answer was lost, and Domo's list has shown no {self.direction.noun} since."
+                self.work.record(Kind.ASKED, key=fate.intent.key, ref=datasource, note=note)
+
+    def proved(self, lost: Mapping[str, Fate]) -> set[str]:
+        """Those whose move the candidates list proves; their fate is known from here on."""
+        if not lost:
+            return set()
+        listed = self.work.call(lambda api: api.candidates(self.plan.account_id))
+        found = moved(listed, {one: fate.before for one, fate in lost.items()}, self.direction)
+        for datasource in sorted(found):
+            intent = lost[datasource].intent
+            note = f"The answer was lost; Domo's candidates list shows the datasource {self.direction.done}."
+            facts: dict[str, Any] = {"word": self.direction.done, "state": _done(self.direction), "note": note}
+            self.work.record(Kind.ADOPTED, key=intent.key if intent else datasource, ref=datasource, **facts)
+        return found
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was found when the batch was checked."""
+        return plan_of(self.work)
+
+    @cached_property
+    def _items(self) -> dict[str, Item]:
+        return {item.id: item for item in kept(self.work)}
+
+    def _fates(self) -> dict[str, Fate]:
+        return fates(self.work.standing, self.steps)
+
+    def _fate(self, datasource: str) -> Fate:
+        return self._fates().get(datasource) or Fate()
+
+    def _is_there(self, fate: Fate) -> bool:
+        return fate.has_moved if self.direction is Direction.FORWARD else fate.is_back
+
+    def _advance(self, datasource: str) -> Pause | None:
+        """As far as it goes without waiting: what to wait for, or None once nothing more is to be done now."""
+        while True:
+            fate = self._fate(datasource)
+            if self._is_there(fate):
+                return None
+            if fate.is_lost:
+                if not fate.asked:
+                    return Pause("proof", datasource)
+                if not self._may_repeat_lost(fate):
+                    return None
+            elif fate.direction is self.direction and fate.word and not fate.told:
+                if fate.word != INCOMPLETE or fate.incomplete > self.repeats:
+                    return None
+                if not self.rested:
+                    rest = min(LONGEST_REST, FIRST_REST * REST_GROWS ** (fate.incomplete - 1))
+                    return Pause("rest", datasource, rest)
+            self.rested = False
+            try:
+                self._send(datasource, fate)
+            except LedgerFull as full:
+                log.info("%s", full.message)
+                return Pause("room", datasource)
+
+    def _may_repeat_lost(self, fate: Fate) -> bool:
+        """A mending call whose answer was lost may be sent again by whoever runs the red task again: that is the cure [D]."""
+        if not (fate.is_of(MEND) and fate.told) or fate.intent is None:
+            return False
+        note = "The answer was lost for good; the same call is sent again, which mends whatever it left behind."
+        self.work.record(Kind.RESULT, key=fate.intent.key, state=RunState.FAILED_DIRTY, note=note)
+        return True
+
+    def _send(self, datasource: str, fate: Fate) -> None:
+        listed = self.work.call(lambda api: api.candidates(self.plan.account_id))
+        there = listed.get(datasource)
+        if there is None:
+            raise VendorRefused(
+                f"Domo no longer lists datasource {datasource} for account {self.plan.account_id}, so nothing was sent for it. "
+                "Was it deleted, or have the rights of the token's user changed? Correct that, then clear this task."
+            )
+        if there.stands(self.direction) and not fate.is_half_done:
+            self._stands_already(datasource, there, fate)
+            return
+        filed: list[Filed] = []
+        self.work.once(
+            self._verb(datasource, filed),
+            part=datasource,
+            ref=datasource,
+            data={DIRECTION: str(self.direction), BEFORE: there.to_json()},
+            repeats=True,
+            evidence=lambda: filed[-1] if filed else None,
+            max_parts=self.plan.at_once,
+            max_live=self.work.hook.settings.max_live_runs if self.direction is Direction.FORWARD else None,
+        )
+
+    def _verb(self, datasource: str, filed: list[Filed]) -> Callable[[DomoApi], Exchange[Run]]:
+        def verb(api: DomoApi) -> Exchange[Run]:
+            if self.direction is Direction.FORWARD:
+                item = self._items[datasource]
+                answer = yield from api.migrate(datasource, self.plan.account_id, item.coordinates)
+            else:
+                answer = yield from api.reverse(datasource)
+            # Filed before the result is in the ledger, so that the ledger never names what is not there.
+            work = self.work
+            filed.append(work.evidence.file_json(work.attempt, work.step, f"{datasource}.json", answer.raw))
+            return answer.run(datasource, self.direction)
+
+        return verb
+
+    def _stands_already(self, datasource: str, there: Candidate, fate: Fate) -> None:
+        """The list shows it where it is to go, and nothing was sent that could have done that: Domo is not asked again."""
+        ours = fate.state is RunState.FAILED_DIRTY  # the call that nobody could prove was heard after all
+        if self.direction is Direction.FORWARD and not ours and self.plan.already_migrated == "refuse":
+            raise VendorRefused(
+                f"Somebody has migrated datasource {datasource} since the batch was checked"
+                f"{f' ({there.date})' if there.date else ''}, and Domo does not tell to which table. Nothing was sent for it. "
+                "Reverse it in Domo and clear this task, or write `already_migrated: accept` into the manifest and trigger again."
+            )
+        note = f"Domo's list shows the datasource {self.direction.done}; nothing was sent."
+        key = fate.intent.key if fate.intent else datasource
+        facts: dict[str, Any] = {"word": self.direction.done, "state": _done(self.direction), "note": note}
+        self.work.record(Kind.ADOPTED, key=key, ref=datasource, **facts)
+
+    def _tell(self, datasource: str, fate: Fate) -> str:
+        """Note that a person is told of it, which allows whoever runs the task again to send again."""
+        told = sentence(datasource, fate, self.direction)
+        key = fate.intent.key if fate.intent else datasource
+        self.work.record(Kind.LOOK, key=key, ref=fate.answer.ref if fate.answer else datasource, note=told, data={TOLD: True})
+        return told
+
+
+def sentence(datasource: str, fate: Fate, direction: Direction) -> str:
+    """What Domo said of a datasource, what that means, and what to do."""
+    answer = fate.answer
+    toe = f"toe {answer.ref}" if answer and answer.ref != datasource else "no toe"
+    because = f": {answer.note.rstrip('.')}" if answer and answer.note else ", without a reason"
+    said = f"Datasource {datasource}: the {direction.noun} is {fate.word or 'not known'}{because} ({toe})."
+    if fate.state is RunState.FAILED_CLEAN:
+        return f"{said} Nothing about it was changed. Correct the cause, then clear this task."
+    return f"{said} What is built on it may be broken until the same call completes; clear this task to send it again."
+
+
+def _done(direction: Direction) -> RunState:
+    return RunState.SUCCEEDED if direction is Direction.FORWARD else RunState.CANCELLED
