@@ -16,7 +16,7 @@ A half-done migration may be named, too; whether a reversal rescues it is not do
 * **check_undo**: nothing of the batch is on V2, or a name is not in the batch. Nothing was sent.
 * **approve_undo**: a person said no. Nothing was reversed; the batch stands as it stood. Trigger again to ask again.
 * **undo_run**: its message has Domo's reason. ABORTED has changed nothing; INCOMPLETE may leave the datasource broken until the
-  same call completes: clear the task to send it again.
+  same call completes. Correct the cause, then trigger again: what is back on V1 is not sent again.
 * **confirm_undo** with Domo away: clear the task. Nothing is sent twice.
 * **settle_batch**: not everything was reversed; its message says what and why.
 """

@@ -19,7 +19,7 @@ from ferry.core.errors import FerryError
 from ferry.ledger.store import LedgerStore
 from scripts.environment import ROOT, USER
 from scripts.judgement import judge
-from scripts.people import People
+from scripts.people import ENDED, People
 from scripts.processes import sweep
 from scripts.progress import Progress
 from scripts.rehearsal import DemoBatch, DemoError, copy_to, demo_batches
@@ -30,7 +30,6 @@ PATIENCE = 480.0
 """Seconds for all batches together; the demo takes about two minutes on two free cores."""
 DISPATCH_TRIES = 4
 """Airflow gives a backfill up, cleanly, if another process of its own writes to SQLite at that moment."""
-ENDED = ("success", "failed")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -70,7 +69,7 @@ def play(console: Console, var: Path) -> int:
         with Progress(console, stack, ledger, batches) as progress:
             people = People(console, stack, batches)
             dispatch(stack, batches)
-            stack.wait_for(lambda: look(progress, people) and all_ended(stack), "the batches to end", PATIENCE, every=1.0)
+            stack.wait_for(lambda: look(progress, people) and all_ended(stack, people), "the batches to end", PATIENCE, every=1.0)
         good = judge(progress, result)
     console.print(f"{time.monotonic() - begun:.0f} s from start to end; nothing is left running.")
     return 0 if good else 1
@@ -107,10 +106,10 @@ def dispatch(stack: Stack, batches: list[DemoBatch]) -> None:
             return
 
 
-def all_ended(stack: Stack) -> bool:
-    """True once every dispatch of the backfill has ended, and with it every DAG run that it waits for."""
+def all_ended(stack: Stack, people: People) -> bool:
+    """True once every dispatch of the backfill has ended, with every DAG run that it waits for and all that people did then."""
     runs: list[dict[str, Any]] = stack.api("GET", f"/dags/{DISPATCH}/dagRuns", run_type="backfill", limit=100)["dag_runs"]
-    return bool(runs) and all(run["state"] in ENDED for run in runs)
+    return bool(runs) and all(run["state"] in ENDED for run in runs) and people.trigger()
 
 
 def sweep_leftovers(console: Console, home: Path) -> None:

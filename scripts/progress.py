@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,8 +17,12 @@ from scripts.outcome import standing_of
 from scripts.rehearsal import DemoBatch
 from scripts.stack import Stack
 
-BUSY = ("running", "deferred", "awaiting_input", "up_for_retry", "queued", "scheduled", "restarting")
+AT_WORK = ("running", "deferred", "awaiting_input", "up_for_retry", "queued", "restarting")
+COMING = ("scheduled",)
+BUSY = (*AT_WORK, *COMING)
 """Task states worth showing, the most telling first."""
+OFTEN = 10.0
+"""Seconds between two lines of which only the counters differ: a batch of a thousand parts would tell a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Row:
     word: str = ""
     counters: str = ""
     verdict: str = ""
+    parts: bool = False
+    """Whether the run has parts, whose words and numbers change with every one of them."""
 
     @property
     def is_between_tasks(self) -> bool:
@@ -53,6 +59,7 @@ class Progress:
         self._begun: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._shown: dict[str, Row] = {}
+        self._told_at: dict[str, float] = {}
         self.slots_held = 0
         """How many waiting tasks were ever seen on a worker."""
 
@@ -76,21 +83,33 @@ class Progress:
         if self._live:
             self._live.update(self._table(rows), refresh=True)
         else:
-            self._tell([row for row in rows if self._shown.get(row.batch) != row and not row.is_between_tasks])
+            self._tell([row for row in rows if self._is_new(row) and not row.is_between_tasks])
         return not steps
+
+    def _is_new(self, row: Row) -> bool:
+        """Whether a row is worth a line: it differs in more than its counters, or nothing was told of it for a while."""
+        shown, at = self._shown.get(row.batch), self._told_at.get(row.batch, 0.0)
+        if shown is None or row == shown:
+            return shown is None
+        only_counts = replace(shown, counters=row.counters, word=row.word) == row
+        return not only_counts or not row.parts or time.monotonic() - at > OFTEN
 
     def _tell(self, rows: list[Row]) -> None:
         for row in rows:
             self.console.print(
                 f"{time.strftime('%H:%M:%SZ', time.gmtime())} {row.told()}", highlight=False, markup=False, soft_wrap=True
             )
-            self._shown[row.batch] = row
+            self._shown[row.batch], self._told_at[row.batch] = row, time.monotonic()
 
     def _steps(self) -> dict[str, str]:
         """By DAG run id: the step it is at, with the task's state."""
-        tasks = self.stack.api("GET", "/dags/~/dagRuns/~/taskInstances", state=list(BUSY), limit=100)["task_instances"]
+        tasks = [task for states in (AT_WORK, COMING) for task in self._tasks(states)]
         self.slots_held += sum(task["task_id"].startswith("await_") and task["state"] == "running" for task in tasks)
         return steps_of(tasks)
+
+    def _tasks(self, states: tuple[str, ...]) -> list[dict[str, Any]]:
+        """As many tasks as Airflow tells at once; those about to be may be a thousand, and must not hide those at work."""
+        return list(self.stack.api("GET", "/dags/~/dagRuns/~/taskInstances", state=list(states), limit=100)["task_instances"])
 
     def _time(self, row: Row) -> None:
         if row.attempt:
@@ -129,6 +148,8 @@ def row_of(batch: DemoBatch, standing: Standing | None, steps: dict[str, str]) -
         return Row(batch.name, step=steps.get(f"{batch.batch_id}.1", ""))
     last = standing.last
     number = last.attempt.number
-    step = steps.get(f"{batch.batch_id}.{number}", "")
-    told = " ".join(f"{name.removesuffix('Count')} {value:,}" for name, value in last.counters.items() if value)
-    return Row(batch.name, str(number), step, last.word, told, str(last.verdict or ""))
+    step = steps.get(f"{batch.batch_id}.{number}") or steps.get(batch.later_run, "")
+    counters = last.parts_told or last.counters
+    told = " ".join(f"{name.removesuffix('Count')} {value:,}" for name, value in counters.items() if value)
+    word = "" if last.parts_told else last.word
+    return Row(batch.name, str(number), step, word, told, str(last.verdict or ""), parts=bool(last.parts_told))

@@ -45,6 +45,8 @@ class Expectation(Strict):
     attempts: int = 1
     answers: Mapping[str, str] = Field(default_factory=dict)
     """What a person answers in the demo, by the task that asks."""
+    then: str = ""
+    """The DAG that a person triggers with the batch once its first DAG run has ended, such as an undo."""
     holds: tuple[Holding, ...] = ()
     lacks: tuple[Holding, ...] = ()
 
@@ -73,6 +75,11 @@ class DemoBatch:
     def name(self) -> str:
         """`vendor/batch_id`."""
         return f"{self.vendor}/{self.batch_id}"
+
+    @property
+    def later_run(self) -> str:
+        """The id of the DAG run that a person triggers afterwards; empty if nobody does."""
+        return f"{self.batch_id}.{self.expected.then}" if self.expected.then else ""
 
     def hand_made(self) -> list[dict[str, Any]]:
         """Records that people made at the vendor before Ferry came."""

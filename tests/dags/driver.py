@@ -65,20 +65,26 @@ class WorkerDied(BaseException):
 
 
 class Clock:
-    """Simulated time for whoever waits: it jumps. `pace` real seconds pass for each wait, so that the sandbox gets on."""
+    """Simulated time for whoever waits: it jumps. `pace` real seconds pass for each wait, so that the sandbox gets on.
+
+    `beside` hears of each wait: somebody else's clock may have to go along.
+    """
 
     def __init__(self, pace: float = 0.001) -> None:
         self.pace, self.ahead = pace, 0.0
+        self.beside: Callable[[float], object] = lambda seconds: seconds
 
     def time(self) -> float:
         return time.time() + self.ahead
 
     def sleep(self, seconds: float) -> None:
         self.ahead += seconds
+        self.beside(seconds)
         time.sleep(min(seconds, self.pace))
 
     async def asleep(self, seconds: float) -> None:
         self.ahead += seconds
+        self.beside(seconds)
         await asyncio.sleep(min(seconds, self.pace))
 
 
@@ -155,7 +161,10 @@ class Driver:
         answer: str | None = None,
         **conf: Any,
     ) -> Played:
-        """One DAG run, to its end, or until a person is asked and there is no `answer`. `before` is done just before a task."""
+        """One DAG run, to its end, or until a person is asked and there is no `answer`.
+
+        `before` is done just before a task, or just before one instance of a mapped task, named as `start_run[0]`.
+        """
         run = Played(dag_id, run_id or f"manual-{len(self.runs) + 1}")
         self.runs[dag_id, run.run_id] = run
         self.go_on(run, conf, before or {}, answer)
@@ -173,7 +182,7 @@ class Driver:
             if task.task_id in before:
                 before[task.task_id]()
             if task.is_mapped:
-                self._play_mapped(run, task, conf)
+                self._play_mapped(run, task, conf, before)
             else:
                 run.states[task.task_id] = _Task(self, run, task, conf, answer).play()
             if run.states[task.task_id] == "awaiting_input":
@@ -181,7 +190,7 @@ class Driver:
         leaves = {run.states[task.task_id] for task in dag.leaves}
         run.state = "failed" if leaves & RED else "success"
 
-    def _play_mapped(self, run: Played, mapped: Any, conf: dict[str, Any]) -> None:
+    def _play_mapped(self, run: Played, mapped: Any, conf: dict[str, Any], before: Mapping[str, Hook]) -> None:
         """One instance after the other, those that are not done; red if any is, skipped if there is none."""
         (name, source), *more = mapped.expand_input.value.items()
         if more:
@@ -190,6 +199,7 @@ class Driver:
         states = run.mapped.setdefault(mapped.task_id, {})
         for index, value in enumerate(values):
             if states.get(index) not in DONE:
+                before.get(f"{mapped.task_id}[{index}]", bool)()
                 task = mapped.unmap({**mapped.partial_kwargs, name: value})
                 states[index] = _Task(self, run, task, conf, None, map_index=index).play()
         ends = {states[index] for index in range(len(values))}
@@ -350,13 +360,15 @@ class _Task:
 
     def _payload(self, trigger: Any) -> Any:
         path, kwargs = trigger.serialize()
-        again = import_string(path)(**json.loads(json.dumps(kwargs)))
+        if not isinstance(trigger, DateTimeTrigger):  # Airflow's own, which Airflow's own way of writing moments brings back
+            kwargs = json.loads(json.dumps(kwargs))
+        again = import_string(path)(**kwargs)
         again._log, again.task_instance = TriggerLog(), self.ti
         return json.loads(json.dumps(self._first_event(again).payload, default=str))
 
     def _first_event(self, trigger: Any) -> Any:
         if isinstance(trigger, DateTimeTrigger):  # Airflow's own, which waits in real time
-            self.driver.clock.sleep(max(0.0, trigger.moment.timestamp() - self.driver.clock.time()))
+            self.driver.clock.sleep(max(0.0, trigger.moment.timestamp() - time.time()))  # it reckons from the real time
             return TriggerEvent(trigger.moment)
 
         async def first() -> Any:
@@ -367,8 +379,9 @@ class _Task:
         return self.driver.loop.run_until_complete(first())
 
     def _answered(self) -> dict[str, Any]:
+        answer, self.answer = self.answer, None  # a person answers once; whoever asks again waits again
         return {
-            "chosen_options": [self.answer],
+            "chosen_options": [answer],
             "params_input": self.driver.form,
             "responded_at": datetime.now(UTC),
             "responded_by_user": {"id": "petra", "name": "Petra"},

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ferry.ledger.entries import AttemptStanding, Standing, Verdict
+from ferry.vendors.domo.fates import EVERY_STEP, Fate, fates
 
 MIGRATE, REVERSE = "migrate_domo", "reverse_domo"
 MYSQL, SNOWFLAKE = "mysql-federated", "snowflake-federated"
@@ -76,6 +77,18 @@ class Instance:
     def posts(self, datasource: str = "*", ending: str = "accounts/*") -> int:
         """How many migrations (or reversals) of a datasource the vendor was sent, whether it handled them or not."""
         return len(self.requests("POST", f"*/{datasource}/{ending}"))
+
+    def heard(self, datasource: str = "*", ending: str = "accounts/*") -> int:
+        """How many of those the vendor may have acted on: all but those that were turned away in its own words."""
+        return sum(one["status"] not in {401, 403, 429} for one in self.requests("POST", f"*/{datasource}/{ending}"))
+
+    def broken(self) -> set[str]:
+        """The datasources that the vendor has begun to change and not finished."""
+        return {one["id"] for one in self.state["datasources"] if one["broken"]}
+
+    def fate(self, datasource: str, batch_id: str = "b") -> Fate:
+        """What the ledger knows of a datasource."""
+        return fates(self.last(batch_id), EVERY_STEP)[datasource]
 
     def standing(self, batch_id: str = "b") -> Standing:
         return self.house.ledger.standing("domo", self.house.environment, batch_id)  # type: ignore[no-any-return]

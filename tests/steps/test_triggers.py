@@ -93,7 +93,7 @@ def test_what_is_stored_of_a_waiting_run():
 def test_what_is_stored_of_a_start_that_waits_for_room():
     assert LivePlaceTrigger("six://six.example/b-1/1", 4).serialize() == (
         "ferry.steps.triggers.LivePlaceTrigger",
-        {"attempt": "six://six.example/b-1/1", "max_live": 4, "max_parts": 0, "pause": 10.0, "tolerance": 600.0},
+        {"attempt": "six://six.example/b-1/1", "max_live": 4, "max_parts": 0, "first_look": 0.0, "pause": 10.0, "tolerance": 600.0},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -158,6 +159,15 @@ class AttemptStanding:
     def counters(self) -> dict[str, int]:
         """The vendor's counters as last seen."""
         return dict(self.seen.counts) if self.seen else {}
+
+    @property
+    def parts_told(self) -> dict[str, int]:
+        """How many parts of a run are how far, by the vendor's word for each; empty for a run that is seen as a whole."""
+        if self.seen is None or _is_whole(self.seen):
+            return {}
+        newest = {part_of(e.key): e for e in self.entries if _is_seen(e) or (e.step == START and e.kind is Kind.INTENT)}
+        words = Counter("under way" if e.kind is Kind.INTENT else e.word or str(e.state) for e in newest.values())
+        return dict(sorted(words.items()))
 
     @property
     def verdict(self) -> Verdict | None:

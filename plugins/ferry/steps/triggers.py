@@ -192,29 +192,35 @@ class VendorProofTrigger(VendorRunTrigger):
 class LivePlaceTrigger(BaseTrigger):
     """Waits until there is room for another live run in the environment, or for another part of the attempt.
 
-    It asks the ledger only, never the vendor. `max_parts` is 0 where an attempt has no parts.
+    It asks the ledger only, never the vendor. `max_parts` is 0 where an attempt has no parts. Airflow 3.3.2 may fail a task that
+    is resumed before the scheduler has noticed that its worker let go, some seconds later: where room is likely soon,
+    `first_look` waits that out.
     """
 
     def __init__(
         self,
         attempt: str,
         max_live: int,
+        *,
         max_parts: int = 0,
+        first_look: float = 0.0,
         pause: float = 10.0,
         tolerance: float = 600.0,
         **_newer: Any,
     ) -> None:
         super().__init__()
         self.attempt, self.max_live, self.max_parts = attempt, max_live, max_parts
-        self.pause, self.tolerance = pause, tolerance
+        self.first_look, self.pause, self.tolerance = first_look, pause, tolerance
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and plain JSON."""
-        kwargs = {name: getattr(self, name) for name in ("attempt", "max_live", "max_parts", "pause", "tolerance")}
+        names = ("attempt", "max_live", "max_parts", "first_look", "pause", "tolerance")
+        kwargs = {name: getattr(self, name) for name in names}
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event when there is room; whoever resumes first takes it, the others wait on."""
+        await asyncio.sleep(_jittered(self.first_look))
         ledger = await patiently(self, places.ledger_at, await places.aledger_url())
         while not await patiently(self, self._is_room, ledger):  # noqa: ASYNC110 (the ledger is no event)
             await asyncio.sleep(_jittered(self.pause))

@@ -26,6 +26,8 @@ DIRECTION, BEFORE = "direction", "before"
 class Fate:
     """One datasource's story so far, in the steps that were looked at."""
 
+    step: str = ""
+    """The step that dealt with it last."""
     intent: Entry | None = None
     """The newest wish to send."""
     answer: Entry | None = None
@@ -68,6 +70,8 @@ class Fate:
     @property
     def direction(self) -> Direction:
         """Which way the newest call goes."""
+        if self.step == UNDO:
+            return Direction.BACK
         return Direction(self.intent.data.get(DIRECTION, Direction.FORWARD)) if self.intent else Direction.FORWARD
 
     @property
@@ -81,15 +85,15 @@ class Fate:
         return self.intent.at.timestamp() if self.intent else 0.0
 
     def is_of(self, step: str) -> bool:
-        """Whether the newest call is that step's."""
-        return self.intent is not None and self.intent.step == step
+        """Whether that step dealt with it last."""
+        return self.step == step
 
     def hear(self, entry: Entry) -> None:
         """Take in the next entry about this datasource."""
         if entry.kind is Kind.INTENT:
-            self.intent, self.answer, self.asked, self.told = entry, None, False, False
+            self.step, self.intent, self.answer, self.asked, self.told = entry.step, entry, None, False, False
         elif entry.kind in ANSWERS:
-            self.answer, self.told = entry, False
+            self.step, self.answer, self.told = entry.step, entry, False
             self.incomplete = self.incomplete + 1 if entry.word == INCOMPLETE else 0
             if entry.state in MOVED:
                 self.is_half_done = False

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NAMED = 3
 """Datasources that a message names; all of them are in the evidence."""
+WAY_ON = "clear start_run or trigger the batch again"
 NEVER_SENT, LOST = "not sent", "answer lost"
 
 
@@ -52,7 +53,7 @@ def record_end(work: Work) -> dict[str, int]:
     known = fates(work.standing)
     tally = Counter(said_of(item, known) for item in kept(work))
     word = ", ".join(f"{number:,} {name}" for name, number in sorted(tally.items()))
-    work.record(Kind.RESULT, step="await_run", ref=work.standing.ref, word=word, state=_state(tally, known), counts=dict(tally))
+    work.record(Kind.RESULT, step="await_run", ref=work.standing.ref, word=word, state=_state(tally, known))
     log.info("%s: %s", work.attempt, word)
     return dict(tally)
 
@@ -190,7 +191,7 @@ def _note(items: Sequence[Item], fate_of: Mapping[str, str], known: Mapping[str,
         return moved
     told = " ".join(_told(item, known) for item in bad[:NAMED])
     more = f" {len(bad) - NAMED:,} more are in {filed.path}." if len(bad) > NAMED else ""
-    return f"{moved} {told}{more} Clear start_run, or trigger the batch again: only what is not migrated is sent."
+    return f"{moved} {told}{more} To send what is not migrated, and nothing else, {WAY_ON}."
 
 
 def _told(item: Item, known: Mapping[str, Fate]) -> str:
@@ -204,4 +205,4 @@ def _told(item: Item, known: Mapping[str, Fate]) -> str:
         return f"Nobody knows what became of {item.id}."
     if said == "reversed":
         return f"{item.id} was not finished and was put back on V1."
-    return sentence(item.id, fate, Direction.FORWARD).removesuffix("then clear this task.").strip()
+    return sentence(item.id, fate, Direction.FORWARD, WAY_ON)

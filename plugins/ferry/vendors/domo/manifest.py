@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from ferry.core.batch import BatchFile, Section, Strict
 
-MOST_AT_ONCE = 8
+MOST_AT_ONCE = 4
 """Calls of one batch that may be under way at once, at most: so many tasks Airflow keeps alive for it."""
 
 

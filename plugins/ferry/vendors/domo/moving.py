@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ferry.core.errors import VendorRefused
 from ferry.core.model import Run, RunState
-from ferry.ledger.entries import Kind, LedgerFull
+from ferry.ledger.entries import UNDO, Kind, LedgerFull
 from ferry.vendors.domo.api import moved
 from ferry.vendors.domo.fates import BEFORE, DIRECTION, MEND, TOLD, Fate, fates
 from ferry.vendors.domo.planning import Plan, kept, plan_of
@@ -77,7 +77,7 @@ class Mover:
         for datasource, fate in lost.items():
             if datasource not in proved and not fate.asked and fate.intent is not None:
                 note = f"The answer was lost, and Domo's list has shown no {self.direction.noun} since."
-                self.work.record(Kind.ASKED, key=fate.intent.key, ref=datasource, note=note)
+                self.work.record(Kind.ASKED, step=fate.step, key=fate.intent.key, ref=datasource, note=note)
 
     def proved(self, lost: Mapping[str, Fate]) -> set[str]:
         """Those whose move the candidates list proves; their fate is known from here on."""
@@ -86,10 +86,8 @@ class Mover:
         listed = self.work.call(lambda api: api.candidates(self.plan.account_id))
         found = moved(listed, {one: fate.before for one, fate in lost.items()}, self.direction)
         for datasource in sorted(found):
-            intent = lost[datasource].intent
             note = f"The answer was lost; Domo's candidates list shows the datasource {self.direction.done}."
-            facts: dict[str, Any] = {"word": self.direction.done, "state": _done(self.direction), "note": note}
-            self.work.record(Kind.ADOPTED, key=intent.key if intent else datasource, ref=datasource, **facts)
+            self._adopt(datasource, lost[datasource], note)
         return found
 
     @cached_property
@@ -139,7 +137,7 @@ class Mover:
         if not (fate.is_of(MEND) and fate.told) or fate.intent is None:
             return False
         note = "The answer was lost for good; the same call is sent again, which mends whatever it left behind."
-        self.work.record(Kind.RESULT, key=fate.intent.key, state=RunState.FAILED_DIRTY, note=note)
+        self.work.record(Kind.RESULT, step=MEND, key=fate.intent.key, state=RunState.FAILED_DIRTY, note=note)
         return True
 
     def _send(self, datasource: str, fate: Fate) -> None:
@@ -188,28 +186,37 @@ class Mover:
                 f"{f' ({there.date})' if there.date else ''}, and Domo does not tell to which table. Nothing was sent for it. "
                 "Reverse it in Domo and clear this task, or write `already_migrated: accept` into the manifest and trigger again."
             )
-        note = f"Domo's list shows the datasource {self.direction.done}; nothing was sent."
-        key = fate.intent.key if fate.intent else datasource
+        self._adopt(datasource, fate, f"Domo's list shows the datasource {self.direction.done}; nothing was sent.")
+
+    def _adopt(self, datasource: str, fate: Fate, note: str) -> None:
+        """What the list shows becomes known of the call that was sent, or of this step where it sent none."""
+        step, key = (
+            (fate.step, fate.intent.key) if fate.is_lost and fate.intent else (self.work.step, self._key(datasource, fate))
+        )
         facts: dict[str, Any] = {"word": self.direction.done, "state": _done(self.direction), "note": note}
-        self.work.record(Kind.ADOPTED, key=key, ref=datasource, **facts)
+        self.work.record(Kind.ADOPTED, step=step, key=key, ref=datasource, **facts)
+
+    def _key(self, datasource: str, fate: Fate) -> str:
+        return fate.intent.key if fate.intent and fate.intent.step == self.work.step else datasource
 
     def _tell(self, datasource: str, fate: Fate) -> str:
         """Note that a person is told of it, which allows whoever runs the task again to send again."""
-        told = sentence(datasource, fate, self.direction)
-        key = fate.intent.key if fate.intent else datasource
-        self.work.record(Kind.LOOK, key=key, ref=fate.answer.ref if fate.answer else datasource, note=told, data={TOLD: True})
+        way_on = "trigger reverse_domo again" if self.work.step == UNDO else "clear this task"
+        told = sentence(datasource, fate, self.direction, way_on)
+        ref = fate.answer.ref if fate.answer else datasource
+        self.work.record(Kind.LOOK, key=self._key(datasource, fate), ref=ref, note=told, data={TOLD: True})
         return told
 
 
-def sentence(datasource: str, fate: Fate, direction: Direction) -> str:
+def sentence(datasource: str, fate: Fate, direction: Direction, way_on: str) -> str:
     """What Domo said of a datasource, what that means, and what to do."""
     answer = fate.answer
     toe = f"toe {answer.ref}" if answer and answer.ref != datasource else "no toe"
     because = f": {answer.note.rstrip('.')}" if answer and answer.note else ", without a reason"
     said = f"Datasource {datasource}: the {direction.noun} is {fate.word or 'not known'}{because} ({toe})."
     if fate.state is RunState.FAILED_CLEAN:
-        return f"{said} Nothing about it was changed. Correct the cause, then clear this task."
-    return f"{said} What is built on it may be broken until the same call completes; clear this task to send it again."
+        return f"{said} Nothing about it was changed. Correct the cause, then {way_on}."
+    return f"{said} What is built on it may be broken until the same call completes: {way_on} to send it again."
 
 
 def _done(direction: Direction) -> RunState:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ferry.vendors.domo.moving import Pause
 
 HOOK = "ferry.vendors.domo.hook.DomoHook"
-MOST_AT_ONCE = 8
+MOST_AT_ONCE = 4
 """Tasks of one batch that Airflow keeps alive at once; the manifest's `at_once`, which is no more, is kept by the ledger."""
 
 LOOK_AGAIN, NOT_MOVED = "Look again", "They were not moved: leave them open"

@@ -162,7 +162,7 @@ def confirm_undo(work: Work) -> dict[str, int]:
     note = f"{len(back):,} of {len(items):,} datasources were put back on V1; {on_v2:,} are on V2."
     if left:
         told = " ".join(f"{one}: {_word(fate)}." for one, fate in list(left.items())[:3])
-        note += f" Not reversed: {told} Correct the cause, then clear undo_run, or trigger reverse_domo again."
+        note += f" Not reversed: {told} Correct the cause, then trigger reverse_domo again."
     if back or any(fate.is_half_done or fate.is_lost for fate in left.values()):
         state = RunState.FAILED_DIRTY if left else RunState.CANCELLED
         work.record(Kind.RESULT, step="await_undo", word=word, state=state, note=note)

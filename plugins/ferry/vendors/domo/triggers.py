@@ -30,7 +30,7 @@ class DomoListTrigger(VendorProofTrigger):
         deadline: float = 0.0,
         **shared: Any,
     ) -> None:
-        super().__init__(**{"first_look": 2.0, "longest_pause": 15.0} | shared)
+        super().__init__(**{"longest_pause": 15.0} | shared)
         self.account_id, self.wanted, self.direction = account_id, dict(wanted or {}), Direction(direction)
         self.deadline, self.patience = deadline, 0.0
 

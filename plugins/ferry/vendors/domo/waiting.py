@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ROOM_PAUSE = 3.0
 """Seconds between two looks for room: a migration takes some seconds [D, by its samples]."""
+FIRST_LOOK = 7.0
+"""Seconds before a task is resumed at the earliest: Airflow 3.3.2 may fail one that comes back sooner (`LivePlaceTrigger`)."""
 
 
 def trigger_for(work: Work, pause: Pause) -> BaseTrigger:
@@ -31,7 +34,8 @@ def trigger_for(work: Work, pause: Pause) -> BaseTrigger:
         return TimeDeltaTrigger(timedelta(seconds=pause.seconds))
     if pause.why == "room":
         limit = work.hook.settings.max_live_runs
-        return LivePlaceTrigger(work.attempt.key, max_live=limit, max_parts=plan_of(work).at_once, pause=ROOM_PAUSE)
+        parts = plan_of(work).at_once
+        return LivePlaceTrigger(work.attempt.key, limit, max_parts=parts, first_look=FIRST_LOOK, pause=ROOM_PAUSE)
     return list_trigger(work, {pause.datasource: fates(work.standing, EVERY_STEP)[pause.datasource]})
 
 
@@ -54,5 +58,6 @@ def _watch(work: Work, wanted: Mapping[str, Mapping[str, Any]], direction: Direc
         account_id=plan_of(work).account_id,
         wanted=wanted,
         direction=direction,
-        deadline=deadline,
+        deadline=max(deadline, time.time() + 1.3 * FIRST_LOOK),
+        first_look=FIRST_LOOK,
     )
