@@ -18,7 +18,7 @@ _SCHEME = r"(?:bearer|basic)\s+"
 _BEARER = re.compile(rf"(?i)\b({_SCHEME})[A-Za-z0-9._~+/=*-]{{8,}}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?")
 _NAME = (
-    r"\b(?:client_secret|(?:access|refresh|id)_token|[a-z0-9-]{0,40}auth-?token|j?sessionid|passwo?r?d|api[-_]?key|x-amz-[a-z-]{1,40}"
+    r"\b(?:client_secret|(?:access|refresh|id)_token|[a-z0-9-]{0,40}(?:auth|developer)-?token|j?sessionid|passwo?r?d|api[-_]?key|x-amz-[a-z-]{1,40}"
     r"|signature)"
     r"(?:%3D|[\"']?\s*[=:]\s*[\"']?)"
 )

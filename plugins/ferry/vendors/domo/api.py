@@ -11,6 +11,7 @@ from ferry.core.api import How, Patience, VendorApi, json_of
 from ferry.core.errors import AnswerLost, BadCredentials, VendorError
 from ferry.core.exchange import Exchange
 from ferry.core.model import Run, RunState
+from ferry.core.redact import HIDDEN
 from ferry.core.wire import httpx
 from ferry.vendors.domo.shapes import (
     Account,
@@ -25,6 +26,8 @@ from ferry.vendors.domo.shapes import (
 )
 from ferry.vendors.domo.vocabulary import BASE, Direction
 
+SHORTEST_SECRET = 6
+"""Characters; anything shorter is no token, and would be found in every second word."""
 REFUSED = {
     401: "Access tokens expire on a set day and can be revoked: create a new one in Domo, put it into the connection, then clear "
     "the task.",
@@ -38,9 +41,10 @@ class DomoApi(VendorApi):
 
     vendor = "domo"
 
-    def __init__(self, base_url: str, *, answer_timeout: float = 900.0, patience: Patience = Patience()) -> None:
+    def __init__(self, base_url: str, *, answer_timeout: float = 900.0, token: str = "", patience: Patience = Patience()) -> None:
         super().__init__(base_url, patience=patience)
         self.answer_timeout = answer_timeout
+        self._token = token  # only to be hidden, should an answer ever repeat it
 
     def types(self) -> Exchange[list[str]]:
         """The federated integration types of the instance, such as `mysql-federated`."""
@@ -84,7 +88,7 @@ class DomoApi(VendorApi):
 
     def explain(self, answer: httpx.Response) -> str:
         """Domo's message with the id of the request, as one line. `statusReason` is not to be trusted [N]."""
-        told = _error_in(answer)
+        told = self._error_in(answer)
         if told is None:
             is_page = "html" in answer.headers.get("content-type", "")
             return "a page instead of Domo's own error" if is_page else answer.reason_phrase
@@ -93,14 +97,14 @@ class DomoApi(VendorApi):
 
     def _read(self, what: str, path: str) -> Exchange[Any]:
         answer = yield from self._call(what, "GET", BASE + path, repeatable=True)
-        return json_of(answer, what)
+        return json_of(self._clean(answer), what)
 
     def _move(self, datasource: str, path: str, direction: Direction, **parts: Any) -> Exchange[Answer]:
         what = f"the {direction.noun} of datasource {datasource}"
         patience = httpx.Timeout(self.answer_timeout, connect=30.0).as_dict()
         sent = yield from self._call(what, "POST", BASE + path, repeatable=False, extensions={"timeout": patience}, **parts)
         try:
-            body = sent.json()
+            body = self._clean(sent).json()
         except ValueError:
             body = None
         return answer_in(body, what, datasource, direction)
@@ -112,13 +116,30 @@ class DomoApi(VendorApi):
             return BadCredentials(
                 f"domo answered {what} with HTTP {status}: {self.explain(answer)}. {REFUSED[status]}", status=status
             )
-        if repeatable or status in how.busy or _error_in(answer) is not None:
+        if repeatable or status in how.busy or self._error_in(answer) is not None:
             return super()._bad_answer(what, answer, how, repeatable=repeatable)
         return AnswerLost(
             f"domo was sent {what} and something answered with HTTP {status}: {self.explain(answer)}. Whether it took effect is "
             "unknown, so it will not be sent again; the candidates list is watched instead.",
             status=status,
         )
+
+    def _error_in(self, answer: httpx.Response) -> dict[str, Any] | None:
+        """Domo's own error object [N]; None where something else answered."""
+        try:
+            body = self._clean(answer).json()
+        except ValueError:
+            return None
+        return body if isinstance(body, dict) and ({"message", "toe", "statusReason"} & set(body)) else None
+
+    def _clean(self, answer: httpx.Response) -> httpx.Response:
+        """The answer without the token."""
+        token = self._token.encode()
+        if len(token) < SHORTEST_SECRET or token not in answer.content:
+            return answer
+        content = answer.content.replace(token, HIDDEN.encode())
+        headers = {"content-type": answer.headers.get("content-type", "")}
+        return httpx.Response(answer.status_code, headers=headers, content=content, request=answer.request)
 
 
 def moved(listed: Candidates, wanted: Mapping[str, Json], direction: Direction) -> set[str]:
@@ -128,12 +149,3 @@ def moved(listed: Candidates, wanted: Mapping[str, Json], direction: Direction) 
 
 def _segment(text: str) -> str:
     return quote(text, safe="")
-
-
-def _error_in(answer: httpx.Response) -> dict[str, Any] | None:
-    """Domo's own error object [N]; None where something else answered."""
-    try:
-        body = answer.json()
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) and ({"message", "toe", "statusReason"} & set(body)) else None

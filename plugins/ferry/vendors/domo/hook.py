@@ -62,7 +62,8 @@ class DomoHook(VendorHook[DomoApi]):
 
     def api(self, patience: Patience) -> DomoApi:
         """The instance's API."""
-        return DomoApi(self.settings.base_url, answer_timeout=self.settings.answer_timeout, patience=patience)
+        told = self.settings
+        return DomoApi(told.base_url, answer_timeout=told.answer_timeout, token=told.password, patience=patience)
 
     def auth(self) -> httpx.Auth:
         """The token in the connection's password."""
