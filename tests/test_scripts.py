@@ -1,6 +1,7 @@
 """The workbench: processes that never outlive their stack, the demo's judgement, and messages that help."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
 from ferry.core.model import Attempt, Counts, RunState
 from ferry.ledger.entries import Draft, Kind, Origin, Verdict
@@ -21,7 +23,7 @@ from scripts.docs import deeper
 from scripts.environment import ferry_environment, free_ports, write_private
 from scripts.outcome import NUMBERS, outcome_of, problems, standing_of, table_of, write_json
 from scripts.processes import MARK, Service, marked, sweep
-from scripts.progress import row_of, steps_of
+from scripts.progress import Progress, Row, row_of, steps_of
 from scripts.rehearsal import (
     DemoBatch,
     DemoError,
@@ -269,6 +271,42 @@ def test_progress_shows_the_vendors_word_and_the_busiest_task(demo_batch, ledger
     row = row_of(demo_batch, standing_of(ledger, demo_batch), steps_of(tasks))
     assert (row.attempt, row.step, row.word, row.counters) == ("1", "await_run (deferred)", "Processing", "entity 1,200")
     assert "await_run (deferred), vendor says 'Processing'" in row.told()
+
+
+def test_a_run_of_parts_is_shown_by_counts_of_the_vendors_words(demo_batch, ledger):
+    origin = Origin("migrate_fenergo", "made-up.1", "start_run", 1)
+    attempt = ledger.admit("fenergo", "example.com", "made-up", "0" * 64, origin, is_live=lambda _: False).attempt
+    for number in range(3):
+        facts = {"attempt": attempt, "step": "start_run", "key": f"part-{number}", "origin": origin}
+        ledger.append(Draft(kind=Kind.INTENT, **facts))
+        if number:
+            ledger.append(Draft(kind=Kind.RESULT, word="COMPLETE", state=RunState.SUCCEEDED, **facts))
+    row = row_of(demo_batch, standing_of(ledger, demo_batch), {})
+    assert (row.word, row.counters, row.parts) == ("", "COMPLETE 2 under way 1", True)
+
+
+def progress(rows_by_look):
+    """A progress that shows prepared rows, and what it told; a new look takes a second."""
+    console = Console(file=io.StringIO(), width=200)
+    shown = Progress(console, None, None, [])
+    for rows in rows_by_look:
+        shown._tell([row for row in rows if shown._is_new(row)])
+    return console.file.getvalue().splitlines()
+
+
+def test_a_thousand_parts_do_not_tell_a_thousand_lines():
+    rows = [[Row("domo/big", "1", "start_run (running)", counters=f"COMPLETE {n}", parts=True)] for n in range(1000)]
+    done = [Row("domo/big", "1", "reconcile (running)", word="1,000 COMPLETE")]
+    told = progress([*rows, done, done])
+    assert [line.partition(" ")[2] for line in told] == [
+        "domo/big: attempt 1, start_run (running), COMPLETE 0",
+        "domo/big: attempt 1, reconcile (running), vendor says '1,000 COMPLETE'",
+    ]
+
+
+def test_counters_of_a_run_that_is_seen_as_a_whole_are_told_as_they_change():
+    rows = [[Row("fenergo/x", "1", "await_run (deferred)", "Processing", f"entity {n}")] for n in range(3)]
+    assert len(progress(rows)) == 3
 
 
 def test_the_last_errors_of_a_task_log_are_found(tmp_path):

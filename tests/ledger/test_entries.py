@@ -44,6 +44,22 @@ def standing(*facts: dict[str, Any]) -> AttemptStanding:
     return fold(chain(*facts)).attempts[-1]
 
 
+def test_parts_are_told_by_the_vendors_word_until_somebody_has_seen_the_whole():
+    parts = [intent(key="a"), result(key="a", word="COMPLETE", state=RunState.SUCCEEDED), intent(key="b"), intent(key="c")]
+    parts += [result(key="c", word="INCOMPLETE", state=RunState.FAILED_DIRTY), intent(key="c~2")]
+    assert standing(*parts).parts_told == {"COMPLETE": 1, "under way": 2}
+    parts += [result(key="b", state=RunState.FAILED_CLEAN)]
+    assert standing(*parts).parts_told == {"COMPLETE": 1, "failed_clean": 1, "under way": 1}
+    assert standing(*parts, look(RunState.FAILED_DIRTY, word="1 COMPLETE")).parts_told == {}
+    assert standing().parts_told == {}
+
+
+def test_the_part_of_an_undo_is_no_word_on_the_whole_but_a_number_is():
+    begun = [intent(key="a"), result(key="a", state=RunState.SUCCEEDED), look(RunState.SUCCEEDED)]
+    assert standing(*begun, result(UNDO, key="a-datasource", state=RunState.CANCELLED)).run_state is RunState.SUCCEEDED
+    assert standing(*begun, result(UNDO, key="13", state=RunState.CANCELLED)).run_state is RunState.CANCELLED
+
+
 def test_an_entry_survives_its_json():
     entry = chain(look(RunState.RUNNING, counts={"n": 1}, data={"x": [1]}), verdict(Verdict.UNKNOWN))[1]
     assert Entry.from_json(entry.to_json()) == entry

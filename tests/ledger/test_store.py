@@ -167,6 +167,46 @@ def test_the_parts_of_one_attempt_take_one_place(store):
         start(store, "two")
 
 
+def parts_of(store, *keys):
+    """An attempt of whose start these parts were sent."""
+    origin = Origin("migrate_fenergo", "one")
+    attempt = store.admit("fenergo", "api.example.com", "one", "a" * 64, origin, is_live=lambda _: True).attempt
+    for key in keys:
+        assert store.intend(attempt, "start_run", key=key, origin=origin, max_parts=len(keys)).fresh
+    return attempt, origin
+
+
+def test_so_many_parts_of_an_attempt_may_be_unanswered_at_once(store):
+    attempt, origin = parts_of(store, "a", "b")
+    assert store.live_parts(attempt) == 2
+    with pytest.raises(LedgerFull, match=r"must wait with c: 2 of at most 2 of its parts are under way") as full:
+        store.intend(attempt, "mend_run", key="c", origin=origin, max_parts=2)
+    assert full.value.retry_later
+    assert not store.intend(attempt, "start_run", key="a", origin=origin, max_parts=2).fresh, "who was sent asks for no room"
+
+
+@pytest.mark.parametrize("kind", [Kind.RESULT, Kind.ADOPTED, Kind.ASKED])
+def test_a_part_that_is_answered_or_left_to_a_person_makes_room(store, kind):
+    attempt, origin = parts_of(store, "a", "b")
+    store.append(Draft(attempt=attempt, step="start_run", kind=kind, key="b", origin=origin))
+    assert store.live_parts(attempt) == 1
+    assert store.intend(attempt, "start_run", key="c", origin=origin, max_parts=2).fresh
+
+
+def test_a_look_at_a_part_and_the_answer_to_another_make_no_room(store):
+    attempt, origin = parts_of(store, "a")
+    store.append(Draft(attempt=attempt, step="start_run", kind=Kind.LOOK, key="a", origin=origin))
+    store.append(Draft(attempt=attempt, step="undo_run", kind=Kind.RESULT, key="a", origin=origin))
+    with pytest.raises(LedgerFull):
+        store.intend(attempt, "start_run", key="b", origin=origin, max_parts=1)
+
+
+def test_the_parts_of_other_attempts_do_not_count(store):
+    parts_of(store, "a", "b")
+    other = start(store, "two", max_live=9)
+    assert store.live_parts(other) == 1
+
+
 def test_a_start_that_came_to_nothing_gave_its_place_back_and_queues_again(store):
     first, origin = start(store, "one"), Origin("migrate_fenergo", "one")
     no = {"step": "start_run", "kind": Kind.RESULT, "origin": origin, "state": RunState.FAILED_CLEAN}

@@ -93,7 +93,14 @@ def test_what_is_stored_of_a_waiting_run():
 def test_what_is_stored_of_a_start_that_waits_for_room():
     assert LivePlaceTrigger("six://six.example/b-1/1", 4).serialize() == (
         "ferry.steps.triggers.LivePlaceTrigger",
-        {"attempt": "six://six.example/b-1/1", "max_live": 4, "max_parts": 0, "first_look": 0.0, "pause": 10.0, "tolerance": 600.0},
+        {
+            "attempt": "six://six.example/b-1/1",
+            "max_live": 4,
+            "max_parts": 0,
+            "first_look": 0.0,
+            "pause": 10.0,
+            "tolerance": 600.0,
+        },
     )
 
 
@@ -491,6 +498,27 @@ def test_a_start_waits_until_there_is_room(started, clock, said):
     assert isinstance(event, TriggerEvent)
     assert event.payload == {"room": True}
     assert 60 <= clock.now - begin < 90
+
+
+def test_a_part_waits_until_another_is_answered_though_its_attempt_has_its_place(started, clock, said):
+    started.store.intend(started.attempt, "start_run", origin=ORIGIN, key="a")
+    begin, done = clock.now, []
+
+    def answer_after_a_minute(now):
+        if now > begin + 60 and not done:
+            done.append(started.write("start_run", key="a", state=RunState.SUCCEEDED))
+
+    clock.on_tick = answer_after_a_minute
+    before = started.store.live_parts(started.attempt)
+    wait = LivePlaceTrigger(started.attempt.key, max_live=1, max_parts=before, first_look=7.0, pause=3.0)
+    assert event_of(wait).payload == {"room": True}
+    assert 60 <= clock.now - begin < 80
+
+
+def test_the_first_look_for_room_is_as_late_as_it_is_told(started, clock):
+    begin = clock.now
+    assert event_of(LivePlaceTrigger(started.attempt.key, max_live=2, first_look=7.0)).payload == {"room": True}
+    assert 5 <= clock.now - begin < 10
 
 
 def test_where_there_is_room_nobody_waits(started, clock):

@@ -104,6 +104,48 @@ def test_parts_are_sent_once_each(work, six):
     assert len(six.asked) == 3
 
 
+def ended(state):
+    """A verb whose run ends at once."""
+
+    def verb(api):
+        yield from api._call("start", "PUT", "/run/r-1/start", repeatable=False)
+        return Run("r-1", state, "Word")
+
+    return verb
+
+
+def test_only_where_the_contract_says_so_does_an_end_that_left_something_behind_free_the_step(work, six):
+    six.will(answer(202), answer(202), answer(202))
+    first = work.once(ended(RunState.FAILED_DIRTY), part="a")
+    assert work.once(ended(RunState.SUCCEEDED), part="a") == first
+    assert work.once(ended(RunState.FAILED_DIRTY), part="a", repeats=True).key == "a~2"
+    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True).key == "a~3"
+    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True).key == "a~3", "what succeeded is not repeated"
+    assert len(six.asked) == 3
+
+
+def test_a_lost_answer_frees_nothing_even_where_repeats_are_allowed(work, six):
+    six.will(None, answer(202))
+    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True) is None
+    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True) is None
+    assert len(six.asked) == 1
+
+
+def test_the_file_that_was_made_of_the_answer_stands_in_the_result(work, six):
+    six.will(answer(202))
+    filed = work.evidence.file_json(work.attempt, "start_run", "a.json", {"state": "done"})
+    entry = work.once(ended(RunState.SUCCEEDED), part="a", evidence=lambda: filed)
+    assert (entry.evidence_path, entry.evidence_hash) == (filed.path, filed.sha256)
+
+
+def test_with_its_parts_under_way_an_attempt_sends_no_more(work, six):
+    six.will(None)
+    start(work, part="a", max_parts=1)
+    with pytest.raises(LedgerFull):
+        start(work, part="b", max_parts=1)
+    assert len(six.asked) == 1
+
+
 def test_what_a_contract_calls_harmless_may_be_forgotten_and_sent_again(work, six):
     six.will(None, answer(202))
     assert start(work) is None
