@@ -42,7 +42,7 @@ def migrate_domo() -> None:
     admit = domo.DomoAdmitBatchOperator()
     check = domo.DomoCheckBatchOperator()
     plan = domo.DomoPlanRunOperator()
-    start = domo.DomoStartRunOperator.partial(task_id="start_run").expand(portion=plan.output)
+    start = domo.DomoStartRunOperator.each(plan.output)
     confirm = domo.DomoConfirmStartOperator()
     route = RouteOutcomeOperator(succeeded="reconcile", partly="fetch_errors", failed="fetch_errors")
     reconcile = domo.DomoReconcileOperator()
@@ -53,7 +53,7 @@ def migrate_domo() -> None:
 
     errors = domo.DomoFetchErrorsOperator()
     decide = domo.DomoDecideMendOperator()
-    mend = domo.DomoMendRunOperator.partial(task_id="mend_run").expand(portion=decide.output)
+    mend = domo.DomoMendRunOperator.each(decide.output)
     route >> Label("some are not") >> errors >> decide >> Label("half-done") >> mend >> reconcile
 
 

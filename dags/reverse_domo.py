@@ -48,7 +48,7 @@ def reverse_domo() -> None:
     admit = domo.DomoAdmitUndoOperator()
     check = domo.DomoCheckUndoOperator()
     approve = domo.DomoApproveUndoOperator()
-    undo = domo.DomoUndoRunOperator.partial(task_id="undo_run").expand(portion=check.output)
+    undo = domo.DomoUndoRunOperator.each(check.output)
     confirm = domo.DomoConfirmUndoOperator()
     settle = domo.DomoSettleUndoOperator(trigger_rule=TriggerRule.ALL_DONE)
 

@@ -128,7 +128,8 @@ class VendorApi:
         return httpx.Request(method, path if "://" in path else f"{self.base_url}{path}", **parts)
 
     def _no_answer(self, what: str, request: httpx.Request, error: Exception, *, repeatable: bool) -> VendorError:
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        quotable = str(error) and not isinstance(error, httpx.LocalProtocolError)  # that one quotes the header it dislikes
+        reason = f"{type(error).__name__}: {error}" if quotable else type(error).__name__
         elsewhere = isinstance(error, httpx.RequestError) and error.request.url != request.url  # the token's request, say
         if elsewhere or isinstance(error, NEVER_SENT):
             return VendorUnavailable(

@@ -51,6 +51,10 @@ class Settings(BaseModel):
     def _http(cls, value: str) -> str:
         if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc or " " in value:
             raise ValueError("must be a URL such as https://api.example.com")
+        try:
+            _ = urlsplit(value).port
+        except ValueError:
+            raise ValueError("names a port that is none") from None
         if "@" in urlsplit(value).netloc:  # it would be shown wherever the address is
             raise ValueError("must not hold a user or a password; both have fields of their own")
         return value.rstrip("/")
@@ -223,10 +227,16 @@ def read_settings(connection: Connection, settings_class: type[Settings]) -> Set
     try:
         return settings_class.model_validate(told)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        wrong = "; ".join(_wrong(item) for item in error.errors(include_input=False))
         raise BadInput(
             f"Connection {connection.conn_id!r} is not usable: {wrong}. Correct it under Admin > Connections."
         ) from None
+
+
+def _wrong(item: Any) -> str:
+    """One fault: the field, where one alone is at fault, and what is wrong with it."""
+    field, said = ".".join(map(str, item["loc"])), str(item["msg"]).removeprefix("Value error, ")
+    return f"{field}: {said}" if field else said
 
 
 def _base_url(connection: Connection) -> str:

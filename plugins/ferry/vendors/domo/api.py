@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from ferry.core.api import How, Patience, VendorApi, json_of
-from ferry.core.errors import AnswerLost, BadCredentials, VendorError
+from ferry.core.api import BROKEN, How, Patience, VendorApi, json_of
+from ferry.core.errors import AnswerLost, BadCredentials, NotFound, VendorError, VendorRefused
 from ferry.core.exchange import Exchange
 from ferry.core.model import Run, RunState
 from ferry.core.redact import HIDDEN
@@ -26,6 +26,8 @@ from ferry.vendors.domo.shapes import (
 )
 from ferry.vendors.domo.vocabulary import BASE, Direction
 
+PATIENT = httpx.Timeout(900.0, connect=10.0)
+LONGEST_MESSAGE = 2_000
 SHORTEST_SECRET = 6
 """Characters; anything shorter is no token, and would be found in every second word."""
 REFUSED = {
@@ -41,9 +43,11 @@ class DomoApi(VendorApi):
 
     vendor = "domo"
 
-    def __init__(self, base_url: str, *, answer_timeout: float = 900.0, token: str = "", patience: Patience = Patience()) -> None:
+    def __init__(
+        self, base_url: str, *, answers_within: httpx.Timeout = PATIENT, token: str = "", patience: Patience = Patience()
+    ) -> None:
         super().__init__(base_url, patience=patience)
-        self.answer_timeout = answer_timeout
+        self.answers_within = answers_within
         self._token = token  # only to be hidden, should an answer ever repeat it
 
     def types(self) -> Exchange[list[str]]:
@@ -88,26 +92,23 @@ class DomoApi(VendorApi):
 
     def explain(self, answer: httpx.Response) -> str:
         """Domo's message with the id of the request, as one line. `statusReason` is not to be trusted [N]."""
-        told = self._error_in(answer)
-        if told is None:
+        told = self._body(answer)
+        if not isinstance(told, dict):
             is_page = "html" in answer.headers.get("content-type", "")
-            return "a page instead of Domo's own error" if is_page else answer.reason_phrase
-        message = " ".join(str(told.get("message") or "").split()) or answer.reason_phrase
-        return f"{message.rstrip('.')} (toe {told['toe']})" if told.get("toe") else message
+            return "a page instead of Domo's own error" if is_page else self._hide(answer.reason_phrase)
+        message = " ".join(str(told.get("message") or "").split())[:LONGEST_MESSAGE] or self._hide(answer.reason_phrase)
+        toe = f" (toe {told['toe']})" if told.get("toe") else ""
+        return message.rstrip(".") + toe
 
     def _read(self, what: str, path: str) -> Exchange[Any]:
         answer = yield from self._call(what, "GET", BASE + path, repeatable=True)
-        return json_of(self._clean(answer), what)
+        return self._hide(json_of(answer, what))
 
     def _move(self, datasource: str, path: str, direction: Direction, **parts: Any) -> Exchange[Answer]:
         what = f"the {direction.noun} of datasource {datasource}"
-        patience = httpx.Timeout(self.answer_timeout, connect=30.0).as_dict()
-        sent = yield from self._call(what, "POST", BASE + path, repeatable=False, extensions={"timeout": patience}, **parts)
-        try:
-            body = self._clean(sent).json()
-        except ValueError:
-            body = None
-        return answer_in(body, what, datasource, direction)
+        how_long = {"timeout": self.answers_within.as_dict()}
+        answer = yield from self._call(what, "POST", BASE + path, repeatable=False, extensions=how_long, **parts)
+        return answer_in(self._body(answer), what, datasource, direction)
 
     def _bad_answer(self, what: str, answer: httpx.Response, how: How, *, repeatable: bool) -> VendorError:
         """A page in the place of Domo's own error does not prove that a call which must not be repeated came to nothing."""
@@ -116,30 +117,42 @@ class DomoApi(VendorApi):
             return BadCredentials(
                 f"domo answered {what} with HTTP {status}: {self.explain(answer)}. {REFUSED[status]}", status=status
             )
-        if repeatable or status in how.busy or self._error_in(answer) is not None:
+        if status in how.busy or self._is_domos(answer) or (repeatable and (status in BROKEN or not 400 <= status < 500)):
             return super()._bad_answer(what, answer, how, repeatable=repeatable)
+        said = f"something answered with HTTP {status}: {self.explain(answer)}"
+        if repeatable:
+            kind = NotFound if status == 404 else VendorRefused
+            return kind(
+                f"domo was asked to {what} and {said}. Check the connection's instance, and whether a proxy or a login page "
+                "stands before it.",
+                status=status,
+            )
         return AnswerLost(
-            f"domo was sent {what} and something answered with HTTP {status}: {self.explain(answer)}. Whether it took effect is "
-            "unknown, so it will not be sent again; the candidates list is watched instead.",
+            f"domo was sent {what} and {said}. Whether it took effect is unknown, so it will not be sent again; the candidates "
+            "list is watched instead.",
             status=status,
         )
 
-    def _error_in(self, answer: httpx.Response) -> dict[str, Any] | None:
-        """Domo's own error object [N]; None where something else answered."""
+    def _is_domos(self, answer: httpx.Response) -> bool:
+        """Whether Domo itself gave this error: the object that it uses elsewhere [N]. A gateway's `message` proves nothing."""
+        told = self._body(answer)
+        return isinstance(told, dict) and "status" in told and bool({"statusReason", "toe", "path"} & set(told))
+
+    def _body(self, answer: httpx.Response) -> Any:
+        """The answer's JSON without the token; None where it is none."""
         try:
-            body = self._clean(answer).json()
+            return self._hide(answer.json())
         except ValueError:
             return None
-        return body if isinstance(body, dict) and ({"message", "toe", "statusReason"} & set(body)) else None
 
-    def _clean(self, answer: httpx.Response) -> httpx.Response:
-        """The answer without the token."""
-        token = self._token.encode()
-        if len(token) < SHORTEST_SECRET or token not in answer.content:
-            return answer
-        content = answer.content.replace(token, HIDDEN.encode())
-        headers = {"content-type": answer.headers.get("content-type", "")}
-        return httpx.Response(answer.status_code, headers=headers, content=content, request=answer.request)
+    def _hide(self, told: Any) -> Any:
+        """The same value without the token, should it repeat it."""
+        if isinstance(told, dict):
+            return {self._hide(key): self._hide(value) for key, value in told.items()}
+        if isinstance(told, list):
+            return [self._hide(value) for value in told]
+        is_hidden = isinstance(told, str) and len(self._token) >= SHORTEST_SECRET
+        return told.replace(self._token, HIDDEN) if is_hidden else told
 
 
 def moved(listed: Candidates, wanted: Mapping[str, Json], direction: Direction) -> set[str]:

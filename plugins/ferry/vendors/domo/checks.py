@@ -31,6 +31,8 @@ class Moved:
     by: str
     account_id: str
     item: Item
+    half_done: bool = False
+    """Whether it was begun and not finished, so that nothing the list shows is to be believed."""
 
     def is_the_same(self, item: Item, account: Account) -> bool:
         """Whether it went where it is to go now."""
@@ -98,7 +100,10 @@ class InstanceCheck:
     def _already(self, item: Item, account: Account, there: Candidate) -> Item:
         """Migrated before this attempt: by an earlier one, as the manifest says now or otherwise, or by somebody else."""
         when = f" on {there.date}" if there.date else ""
-        if known := self.earlier.get(item.id):
+        known = self.earlier.get(item.id)
+        if known and known.half_done:
+            return replace(item, unfinished=known.by)
+        if known:
             if known.is_the_same(item, account):
                 message = f"The datasource was migrated by {known.by} already; nothing is sent for it."
                 self.mapping.at(item.id, Level.NOTE, Code.ALREADY_MIGRATED, message)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Self
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ferry.core.api import Patience
 from ferry.core.exchange import Exchange
@@ -15,7 +16,7 @@ from ferry.vendors.domo.api import DomoApi
 from ferry.vendors.domo.manifest import DomoSection
 from ferry.vendors.domo.vocabulary import TOKEN
 
-OTHER_API = "api.domo.com"
+OTHER_API, DOMAIN = "api.domo.com", ".domo.com"
 
 
 class DomoSettings(Settings):
@@ -26,13 +27,24 @@ class DomoSettings(Settings):
     answer_timeout: float = Field(default=900.0, gt=0)  # [A] samples took 2 to 8 s; no upper bound is documented
     visible_delay: float = Field(default=300.0, ge=0)  # [A]
 
+    @field_validator("password", mode="before")
+    @classmethod
+    def _token(cls, told: Any) -> str:
+        """The token without the line break that comes with it from a file."""
+        return str(told or "").strip()
+
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        url = httpx.URL(self.base_url)
-        if url.host.lower() == OTHER_API:
-            raise ValueError(f"{OTHER_API} is another API of Domo; the host must be your own instance, such as acme.domo.com")
-        if url.scheme != "https" and not self.sandbox:
-            raise ValueError("the host must be reached by https: the token would travel in the clear")
+        where = urlsplit(self.base_url)
+        host = (where.hostname or "").lower()
+        if host == OTHER_API:
+            raise ValueError(f"base_url: {OTHER_API} is another API of Domo; name your own instance, such as acme.domo.com")
+        if where.scheme != "https" and (not self.sandbox or host.endswith(DOMAIN)):
+            raise ValueError("base_url: must be reached by https, or the token would travel in the clear")
+        if not self.password:
+            raise ValueError("the developer token is missing: create an access token in Domo's admin pages")
+        if not self.password.isascii() or not self.password.isprintable() or " " in self.password:
+            raise ValueError("the developer token holds a space, a line break or a character that no header takes")
         return self
 
 
@@ -63,7 +75,8 @@ class DomoHook(VendorHook[DomoApi]):
     def api(self, patience: Patience) -> DomoApi:
         """The instance's API."""
         told = self.settings
-        return DomoApi(told.base_url, answer_timeout=told.answer_timeout, token=told.password, patience=patience)
+        patiently = httpx.Timeout(told.answer_timeout, connect=told.connect_timeout)
+        return DomoApi(told.base_url, answers_within=patiently, token=told.password, patience=patience)
 
     def auth(self) -> httpx.Auth:
         """The token in the connection's password."""

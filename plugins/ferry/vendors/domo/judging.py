@@ -191,7 +191,7 @@ def _note(items: Sequence[Item], fate_of: Mapping[str, str], known: Mapping[str,
         return moved
     told = " ".join(_told(item, known) for item in bad[:NAMED])
     more = f" {len(bad) - NAMED:,} more are in {filed.path}." if len(bad) > NAMED else ""
-    return f"{moved} {told}{more} To send what is not migrated, and nothing else, {WAY_ON}."
+    return f"{moved} {told}{more} What is migrated is not sent again."
 
 
 def _told(item: Item, known: Mapping[str, Fate]) -> str:
@@ -200,9 +200,9 @@ def _told(item: Item, known: Mapping[str, Fate]) -> str:
         toe = fate.answer.ref if fate and fate.answer else "no toe"
         return f"Domo called {item.id} complete (toe {toe}), and its list does not show it as migrated: ask Domo's support."
     if said == NEVER_SENT or fate is None:
-        return f"Nothing was sent for {item.id}."
+        return f"Nothing was sent for {item.id}: {WAY_ON}."
     if said == LOST:
-        return f"Nobody knows what became of {item.id}."
+        return f"Nobody knows what became of {item.id}: look at it in Domo, then {WAY_ON}."
     if said == "reversed":
-        return f"{item.id} was not finished and was put back on V1."
+        return f"{item.id} was not finished and was put back on V1: correct the cause, then {WAY_ON}."
     return sentence(item.id, fate, Direction.FORWARD, WAY_ON)

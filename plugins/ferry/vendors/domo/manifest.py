@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ferry.core.batch import BatchFile, Section, Strict
 
 MOST_AT_ONCE = 4
 """Calls of one batch that may be under way at once, at most: so many tasks Airflow keeps alive for it."""
+
+
+Name: TypeAlias = Annotated[str, Field(min_length=1)]
+
+
+def _quoted(told: Any) -> Any:
+    if isinstance(told, int | float):
+        raise ValueError(f'is a text at Domo: write it in quotes, "{told}"')  # noqa: TRY004 (pydantic wants it so)
+    return told
+
+
+def _list_or_file(told: Any) -> Any:
+    if not isinstance(told, str | list | tuple):
+        raise ValueError("must be a list of datasources, or the name of a CSV file")  # noqa: TRY004 (pydantic wants it so)
+    return told
 
 
 class Datasource(Strict):
@@ -25,11 +40,14 @@ class DomoSection(Section):
     """The `domo:` section of a manifest."""
 
     type: Annotated[str, Field(min_length=1, description="Integration type of the datasources, such as mysql-federated")]
-    account_id: Annotated[str | None, Field(default=None, min_length=1, description="The V2 account's id, in quotes")]
-    account_name: Annotated[str | None, Field(default=None, min_length=1, description="Its name instead, where it is unique")]
+    account_id: Annotated[
+        str | None, BeforeValidator(_quoted), Field(default=None, min_length=1, description="The V2 account's id, in quotes")
+    ]
+    account_name: Annotated[Name | None, Field(default=None, description="Its name instead, where it is unique")]
     datasources: Annotated[
         Annotated[tuple[Datasource, ...], Tag("list")] | Annotated[BatchFile, Tag("str")],
         Discriminator(lambda told: "str" if isinstance(told, str) else "list"),
+        BeforeValidator(_list_or_file),
         Field(description="The mapping: a list here, or a CSV file with the columns id, catalog, schema, table"),
     ]
     at_once: Annotated[

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ferry.core import findings
 from ferry.core.batch import MANIFEST, Batch
-from ferry.core.csvfile import NOT_DECODED, BrokenCsv, open_csv
+from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, open_csv
 from ferry.core.findings import Level, Place
 from ferry.ledger.entries import AGAIN
 from ferry.vendors.domo.vocabulary import NULL
@@ -16,7 +16,8 @@ from ferry.vendors.domo.vocabulary import NULL
 TABLE = "datasource"
 """What the records of a batch are, in the ledger's reconciliation."""
 COLUMNS = ("id", "catalog", "schema", "table")
-LONGEST = 200
+LONGEST, LONGEST_NAME = 200, 1_000
+"""Characters of an id, and of a name; databases differ, and Domo documents no limit."""
 NULL_SAID = (
     f"Where the database has no schemas, write the text {NULL} (in a manifest in quotes, because YAML takes it for an empty "
     "value); Domo wants those four letters."
@@ -28,6 +29,7 @@ class Code(StrEnum):
 
     NOT_CSV = "NOT_CSV"
     COLUMN_MISSING = "COLUMN_MISSING"
+    COLUMN_TWICE = "COLUMN_TWICE"
     COLUMN_UNKNOWN = "COLUMN_UNKNOWN"
     RAGGED_ROW = "RAGGED_ROW"
     NO_DATASOURCES = "NO_DATASOURCES"
@@ -37,7 +39,8 @@ class Code(StrEnum):
     COORDINATE_MISSING = "COORDINATE_MISSING"
     NULL_SPELLING = "NULL_SPELLING"
     SPACES = "SPACES"
-    TOO_LONG = "TOO_LONG"
+    NOT_UTF8 = "NOT_UTF8"
+    NO_NAME = "NO_NAME"
     NO_TYPE = "NO_TYPE"
     NO_ACCOUNT = "NO_ACCOUNT"
     ACCOUNT_AMBIGUOUS = "ACCOUNT_AMBIGUOUS"
@@ -57,6 +60,8 @@ class Item:
     schema: str
     table: str
     already: str = ""
+    unfinished: str = ""
+    """Which earlier attempt left it half-done; what Domo lists then proves nothing."""
 
     @property
     def coordinates(self) -> dict[str, str]:
@@ -106,23 +111,26 @@ class MappingCheck:
             yield Place(MANIFEST, TABLE, number, 0, "id"), cells
 
     def _from_csv(self, name: str) -> Iterator[tuple[Place, dict[str, str]]]:
-        with self.batch.local(name) as path, open_csv(path) as file:
+        with self.batch.local(name) as path:
             try:
-                header = [cell.strip() for cell in file.header]
-                if not self._header_fits(name, header):
-                    return
-                for row in file:
-                    place = Place(name, TABLE, row.number, row.line, "id")
-                    if not row.cells:
-                        continue
-                    if len(row.cells) != len(header):
-                        message = f"The row has {len(row.cells)} cells, the header {len(header)}."
-                        self.into.at(place, Level.ERROR, Code.RAGGED_ROW, message)
-                        continue
-                    yield place, dict(zip(header, row.cells, strict=True))
+                with open_csv(path) as file:
+                    yield from self._rows_of(name, file)
             except BrokenCsv as broken:
                 message = f"The file cannot be read further: {broken.why}."
                 self.into.add(Level.ERROR, Code.NOT_CSV, message, file=name, table=TABLE, line=broken.line)
+
+    def _rows_of(self, name: str, file: CsvFile) -> Iterator[tuple[Place, dict[str, str]]]:
+        header = [cell.strip() for cell in file.header]
+        if not self._header_fits(name, header):
+            return
+        for row in file:
+            if not row.cells:
+                continue
+            if len(row.cells) == len(header):
+                yield Place(name, TABLE, row.number, row.line, "id"), dict(zip(header, row.cells, strict=True))
+                continue
+            message = f"The row has {len(row.cells)} cells, the header {len(header)}."
+            self.into.at(Place(name, TABLE, row.number, row.line, ""), Level.ERROR, Code.RAGGED_ROW, message)
 
     def _header_fits(self, name: str, header: list[str]) -> bool:
         for column in [column for column in COLUMNS if column not in header]:
@@ -131,25 +139,28 @@ class MappingCheck:
         for column in [column for column in header if column not in COLUMNS]:
             message = f"The column {column[:40]!r} is not used; the header is {','.join(COLUMNS)}."
             self.into.add(Level.WARNING, Code.COLUMN_UNKNOWN, message, file=name, table=TABLE, line=1, column=column[:40])
-        return set(COLUMNS) <= set(header)
+        twice = [column for column in COLUMNS if header.count(column) > 1]
+        for column in twice:
+            message = f"The column {column!r} stands there more than once, and nobody can say which is meant."
+            self.into.add(Level.ERROR, Code.COLUMN_TWICE, message, file=name, table=TABLE, line=1, column=column)
+        return set(COLUMNS) <= set(header) and not twice
 
     def _take(self, place: Place, cells: dict[str, str]) -> None:
         datasource = cells["id"]
+        here = replace(place, value=datasource)
         if fault := _fault_of_id(datasource):
-            self.into.at(replace(place, value=datasource), Level.ERROR, Code.BAD_ID, fault)
-            return
-        if datasource in self.items:
-            first = self.places[datasource]
-            message = f"The datasource stands here a second time; the first is {_said(first)}."
-            self.into.at(replace(place, value=datasource), Level.ERROR, Code.DUPLICATE, message)
-            return
-        self.places[datasource] = place
-        self.items[datasource] = Item(*(cells[column] for column in COLUMNS))
+            self.into.at(here, Level.ERROR, Code.BAD_ID, fault)
+        elif datasource in self.items:
+            message = f"The datasource stands here a second time; the first is {_said(self.places[datasource])}."
+            self.into.at(here, Level.ERROR, Code.DUPLICATE, message)
+        else:
+            self.places[datasource] = place
+            self.items[datasource] = Item(*(cells[column] for column in COLUMNS))
         for column in COLUMNS[1:]:
             if found := _fault_of(column, cells[column]):
                 code, message = found
                 where = replace(place, column=column, value=cells[column])
-                self.into.at(where, Level.ERROR, code, f"Datasource {datasource}: {message}")
+                self.into.at(where, Level.ERROR, code, f"Datasource {datasource or 'without id'}: {message}")
 
 
 def _fault_of_id(datasource: str) -> str:
@@ -165,10 +176,12 @@ def _fault_of(column: str, value: str) -> tuple[Code, str] | None:
         return Code.COORDINATE_MISSING, f"{column} is missing. {NULL_SAID if column == 'schema' else ''}".strip()
     if column == "schema" and value.strip().upper() == NULL and value != NULL:
         return Code.NULL_SPELLING, f"schema is not written {NULL}. {NULL_SAID}"
+    if NOT_DECODED.search(value):
+        return Code.NOT_UTF8, f"{column} holds bytes that are not UTF-8. Save the file as UTF-8."
     if value != value.strip():
         return Code.SPACES, f"{column} begins or ends with a space; names are taken exactly as they stand."
-    if len(value) > LONGEST or not value.isprintable() or NOT_DECODED.search(value):
-        return Code.TOO_LONG, f"{column} is longer than {LONGEST} characters, or holds some that no name has."
+    if len(value) > LONGEST_NAME or not value.isprintable():
+        return Code.NO_NAME, f"{column} is longer than {LONGEST_NAME:,} characters, or holds some that no name has."
     return None
 
 

@@ -148,7 +148,7 @@ class Mover:
                 f"Domo no longer lists datasource {datasource} for account {self.plan.account_id}, so nothing was sent for it. "
                 "Was it deleted, or have the rights of the token's user changed? Correct that, then clear this task."
             )
-        if there.stands(self.direction) and not fate.is_half_done:
+        if there.stands(self.direction) and not (fate.is_half_done or self._items[datasource].unfinished):
             self._stands_already(datasource, there, fate)
             return
         filed: list[Filed] = []

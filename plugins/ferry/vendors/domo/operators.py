@@ -65,19 +65,28 @@ class DomoPlanRunOperator(VendorOperator):
 
 
 class DomoMoveOperator(VendorOperator):
-    """Moves a portion of the batch's datasources, each once. Waits without a worker: for room, before a repeat, for proof.
+    """Moves a portion of the batch's datasources, each once. It waits without a worker: for room, before a repeat, for proof.
 
-    Map it over the portions that a plan gives. Red means that Domo said no, or did not finish; whoever clears it sends again.
+    `each` maps it over the portions that a plan gives. Red means that Domo said no, or did not finish; whoever clears it sends
+    again.
     """
 
     template_fields: Sequence[str] = ("attempt", "portion")
     hook_path = HOOK
 
     def __init__(self, *, portion: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.portion[:3] | join(', ') }}")
-        kwargs.setdefault("max_active_tis_per_dagrun", MOST_AT_ONCE)
         super().__init__(**kwargs)
         self.portion = portion
+
+    @classmethod
+    def each(cls, portions: Any) -> Any:
+        """One task for each portion, named by its datasources, a few at a time: Airflow reads that from the mapping."""
+        mapped = cls.partial(
+            task_id=cls.step,
+            map_index_template="{{ task.portion[:3] | join(', ') }}",
+            max_active_tis_per_dagrun=MOST_AT_ONCE,
+        )
+        return mapped.expand(portion=portions)
 
     def move(self, work: Work, datasources: Sequence[str], **how: Any) -> Pause | dict[str, int]:
         """Move them as far as it goes without waiting."""

@@ -64,7 +64,7 @@ def check_batch(work: Work) -> dict[str, Any]:
 
 
 def earlier_attempts(work: Work) -> dict[str, Moved]:
-    """What earlier attempts at this batch have moved to V2 and not back, by datasource."""
+    """What earlier attempts at this batch have moved to V2 and not back, or left half-done, by datasource."""
     attempt, found = work.attempt, dict[str, Moved]()
     standing = work.ledger.standing(attempt.vendor, attempt.environment, attempt.batch_id)
     for one in standing.attempts:
@@ -72,8 +72,10 @@ def earlier_attempts(work: Work) -> dict[str, Moved]:
         if one.attempt.number >= attempt.number or mapping is None or checked is None:
             continue
         known, account_id = fates(one), str(checked.data["plan"]["account_id"])
-        sent = [item for item in _read(work, mapping.evidence_path) if item.id in known and known[item.id].has_moved]
-        found |= {item.id: Moved(f"attempt {one.attempt.number}", account_id, item) for item in sent}
+        for item in _read(work, mapping.evidence_path):
+            fate = known.get(item.id)
+            if fate and (fate.has_moved or fate.is_half_done):
+                found[item.id] = Moved(f"attempt {one.attempt.number}", account_id, item, half_done=fate.is_half_done)
         for datasource, fate in undone(one).items():
             if fate.is_back:
                 found.pop(datasource, None)

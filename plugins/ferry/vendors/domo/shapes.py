@@ -39,11 +39,13 @@ class Candidate:
     def has_moved(self, direction: Direction, before: Json) -> bool:
         """Whether the list proves that it was moved that way since it stood as `before` says.
 
-        What stood there before proves nothing, as after an INCOMPLETE call; but a date of migration that has changed does [A].
+        What stood there before proves nothing, as it may after an INCOMPLETE call; but a date of migration that has changed does
+        [A].
         """
-        if self.stands(direction) and before.get("migrated") is not self.migrated:
-            return True
-        return direction is Direction.FORWARD and bool(self.date) and self.date != before.get("date")
+        if not self.stands(direction):
+            return False
+        stood_elsewhere = before.get("migrated") is (not self.migrated)
+        return stood_elsewhere or (direction is Direction.FORWARD and "date" in before and self.date not in {"", before["date"]})
 
     def to_json(self) -> Json:
         """How it stands, to be compared with later."""
@@ -70,9 +72,9 @@ class Answer:
 
 def types_in(body: Any, what: str) -> list[str]:
     """The integration types; an open set [D]."""
-    if not isinstance(body, list):
+    if not isinstance(body, list) or not all(isinstance(name, str) for name in body):
         raise _odd(what, "a list of integration types")
-    return [str(name) for name in body]
+    return list(body)
 
 
 def accounts_in(body: Any, what: str) -> list[Account]:
@@ -94,14 +96,19 @@ def candidates_in(body: Any, what: str) -> dict[str, Candidate]:
 
 def answer_in(body: Any, what: str, datasource: str, direction: Direction) -> Answer:
     """The answer to a call that moves a datasource; AnswerLost where it says nothing of this one's fate."""
-    if not isinstance(body, dict) or not isinstance(body.get("state"), str) or not body["state"]:
+    word = _line(body["state"]) if isinstance(body, dict) and isinstance(body.get("state"), str) else ""
+    if not word:
         raise _useless(what, "has no `state`")
-    if body.get("datasourceId") not in {None, datasource}:
+    if body.get("datasourceId") not in (None, datasource):
         raise _useless(what, "is about another datasource")
-    if body.get("direction") not in {None, str(direction)}:
-        raise _useless(what, f"is about the direction {str(body['direction'])[:40]!r}")
-    message = " ".join(str(body.get("errorMessage") or "").split())  # absent means none [N]
-    return Answer(body["state"][:100], str(body.get("toe") or ""), message, body)
+    if body.get("direction") not in (None, str(direction)):
+        raise _useless(what, f"is about the direction {_line(body['direction'])[:40]!r}")
+    message = _line(body.get("errorMessage") or "")  # absent means none [N]
+    return Answer(word[:100], _line(body.get("toe") or "")[:100], message[:2_000], body)
+
+
+def _line(told: Any) -> str:
+    return " ".join(str(told).split())
 
 
 def _useless(what: str, why: str) -> AnswerLost:
