@@ -22,7 +22,7 @@ COMING = ("scheduled",)
 BUSY = (*AT_WORK, *COMING)
 """Task states worth showing, the most telling first."""
 OFTEN = 10.0
-"""Seconds between two lines of which only the counters differ: a batch of a thousand parts would tell a thousand."""
+"""Seconds between two lines on one step of a run of parts: a batch of a thousand would tell a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class Row:
     verdict: str = ""
     parts: bool = False
     """Whether the run has parts, whose words and numbers change with every one of them."""
+
+    @property
+    def task(self) -> str:
+        """The task's name, whatever its state: of many that are mapped, each has its own."""
+        return self.step.partition(" ")[0]
 
     @property
     def is_between_tasks(self) -> bool:
@@ -87,12 +92,12 @@ class Progress:
         return not steps
 
     def _is_new(self, row: Row) -> bool:
-        """Whether a row is worth a line: it differs in more than its counters, or nothing was told of it for a while."""
+        """Whether a row is worth a line: it differs in more than how many parts are how far, or nothing was told for a while."""
         shown, at = self._shown.get(row.batch), self._told_at.get(row.batch, 0.0)
         if shown is None or row == shown:
             return shown is None
-        only_counts = replace(shown, counters=row.counters, word=row.word) == row
-        return not only_counts or not row.parts or time.monotonic() - at > OFTEN
+        by_parts = row.parts and replace(shown, counters=row.counters, step=row.step) == row and row.task == shown.task
+        return not by_parts or time.monotonic() - at > OFTEN
 
     def _tell(self, rows: list[Row]) -> None:
         for row in rows:

@@ -295,7 +295,8 @@ def progress(rows_by_look):
 
 
 def test_a_thousand_parts_do_not_tell_a_thousand_lines():
-    rows = [[Row("domo/big", "1", "start_run (running)", counters=f"COMPLETE {n}", parts=True)] for n in range(1000)]
+    states = ("running", "deferred", "queued")
+    rows = [[Row("domo/big", "1", f"start_run ({states[n % 3]})", counters=f"COMPLETE {n}", parts=True)] for n in range(1000)]
     done = [Row("domo/big", "1", "reconcile (running)", word="1,000 COMPLETE")]
     told = progress([*rows, done, done])
     assert [line.partition(" ")[2] for line in told] == [
