@@ -193,6 +193,24 @@ def test_a_part_that_is_answered_or_left_to_a_person_makes_room(store, kind):
     assert store.intend(attempt, "start_run", key="c", origin=origin, max_parts=2).fresh
 
 
+def test_an_attempt_may_be_read_for_some_of_its_parts(store):
+    attempt, origin = parts_of(store, "a", "a2", "b%", "c_d")
+    for key in ("a", "a2", "b%", "c_d"):
+        store.append(
+            Draft(attempt=attempt, step="start_run", kind=Kind.RESULT, key=key, origin=origin, state=RunState.FAILED_CLEAN)
+        )
+    store.intend(attempt, "start_run", key="a~2", origin=origin)
+    store.append(Draft(attempt=attempt, step="check_batch", kind=Kind.RESULT, key="mapping", origin=origin))
+    store.append(Draft(attempt=attempt, step="await_run", kind=Kind.RESULT, origin=origin))
+    read = lambda *parts: [(e.step, e.key) for e in store.attempt(attempt, parts).entries]  # noqa: E731
+    rest = [("check_batch", "mapping"), ("await_run", "")]
+    opening = ("admit_batch", "")
+    assert read("a") == [opening, ("start_run", "a"), ("start_run", "a"), ("start_run", "a~2"), *rest]
+    assert read("b%", "a2") == [opening, *[("start_run", key) for key in ("a2", "b%", "a2", "b%")], *rest]
+    assert read("nobody") == [opening, *rest]
+    assert len(read()) == 12
+
+
 def test_a_look_at_a_part_and_the_answer_to_another_make_no_room(store):
     attempt, origin = parts_of(store, "a")
     store.append(Draft(attempt=attempt, step="start_run", kind=Kind.LOOK, key="a", origin=origin))

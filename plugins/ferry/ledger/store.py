@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -68,10 +68,13 @@ class LedgerStore:
         entries = self.of_batch(vendor, environment, batch_id)
         return fold(entries) if entries else Standing(vendor, environment, batch_id)
 
-    def attempt(self, attempt: Attempt) -> AttemptStanding:
-        """How one attempt stands; LedgerError if it was never opened."""
+    def attempt(self, attempt: Attempt, parts: Sequence[str] = ()) -> AttemptStanding:
+        """How one attempt stands; LedgerError if it was never opened.
+
+        With `parts`, as far as these are concerned: what was sent for other parts is left out, which may be thousands of entries.
+        """
         with self.database.reading() as connection:
-            return _attempt(_entries(connection, _batch(attempt)), attempt)
+            return _attempt(_entries(connection, _batch(attempt), _about(attempt, parts) if parts else None), attempt)
 
     def batches(
         self,
@@ -239,6 +242,24 @@ def _matters_to(attempt: Attempt, step: str, key: str) -> ColumnElement[bool]:
     """The entries that decide on one intent; a batch of thousands of parts is not read whole for each of them."""
     mine = and_(LEDGER.c.attempt == attempt.number, LEDGER.c.step == step, LEDGER.c.key == key)
     return or_(mine, LEDGER.c.step == ADMIT, LEDGER.c.kind == Kind.VERDICT.value)
+
+
+def _about(attempt: Attempt, parts: Sequence[str]) -> ColumnElement[bool]:
+    """The entries of an attempt without those of other parts: a part has an intent of its own."""
+    key = LEDGER.c.key
+    mine = or_(*(or_(key == part, key.startswith(f"{part}{AGAIN}", autoescape=True)) for part in parts))
+    own = LEDGER.alias()
+    same_attempt = and_(
+        own.c.vendor == attempt.vendor,
+        own.c.environment == attempt.environment,
+        own.c.batch_id == attempt.batch_id,
+        own.c.attempt == attempt.number,
+    )
+    sent = (
+        select(own.c.step).where(same_attempt, own.c.kind == Kind.INTENT.value, own.c.key != "", own.c.step != ADMIT).distinct()
+    )
+    whole = or_(key == "", key.startswith(AGAIN, autoescape=True), LEDGER.c.step.not_in(sent))
+    return and_(LEDGER.c.attempt == attempt.number, or_(whole, mine))
 
 
 def _has_place(connection: Connection, attempt: Attempt) -> bool:

@@ -228,11 +228,13 @@ class LivePlaceTrigger(BaseTrigger):
 
     def _is_room(self, ledger: LedgerStore) -> bool:
         attempt = Attempt.parse(self.attempt)
+        if self.max_parts and ledger.live_parts(attempt) >= self.max_parts:
+            return False
         live = ledger.live(attempt.vendor, attempt.environment)
         if not self.max_parts:
             return len(live) < self.max_live
         others = [one for one in live if one.attempt != attempt]  # an attempt whose first part was sent has its place
-        return ledger.live_parts(attempt) < self.max_parts and len(others) < self.max_live
+        return len(others) < self.max_live
 
 
 class _Watch:

@@ -45,6 +45,8 @@ class Work:
     step: str
     origin: Origin
     hook_class: type[VendorHook[Any]]
+    focus: tuple[str, ...] = ()
+    """The parts that the step is about, where an attempt may have thousands; empty for all of it."""
     _opening: Lock = field(default_factory=Lock, init=False, repr=False)
     _hooks: dict[str, VendorHook[Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -68,8 +70,8 @@ class Work:
 
     @property
     def standing(self) -> AttemptStanding:
-        """How the attempt stands now; read anew at each use."""
-        return self.ledger.attempt(self.attempt)
+        """How the attempt stands now, as far as the step is concerned; read anew at each use."""
+        return self.ledger.attempt(self.attempt, self.focus)
 
     @property
     def hook(self) -> VendorHook[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from ferry.core.errors import VendorRefused
+from ferry.core.errors import LedgerError, VendorRefused
 from ferry.core.model import Run, RunState
 from ferry.ledger.entries import UNDO, Kind, LedgerFull
 from ferry.vendors.domo.api import moved
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ferry.steps.work import Work
     from ferry.vendors.domo.api import DomoApi
     from ferry.vendors.domo.mapping import Item
-    from ferry.vendors.domo.shapes import Candidate
+    from ferry.vendors.domo.shapes import Answer, Candidate
 
 log = logging.getLogger(__name__)
 FIRST_REST, REST_GROWS, LONGEST_REST = 10.0, 3.0, 300.0
@@ -54,7 +54,7 @@ class Mover:
 
         VendorRefused, once all were tried, if Domo said no to any.
         """
-        bad, known = list[str](), dict[str, int]()
+        bad, known = dict[str, Fate](), dict[str, int]()
         for datasource in datasources:
             pause = self._advance(datasource)
             if pause is not None:
@@ -64,9 +64,9 @@ class Mover:
             known[said] = known.get(said, 0) + 1
             left_to_a_person = fate.is_lost and not fate.is_of(MEND)
             if not left_to_a_person and not self._is_there(fate):
-                bad.append(self._tell(datasource, fate))
-        if bad:
-            raise VendorRefused(" ".join(bad))
+                bad[datasource] = fate
+        if bad:  # told only when all are through: what was told may be sent again
+            raise VendorRefused(" ".join([self._tell(datasource, fate) for datasource, fate in bad.items()]))
         return known
 
     def weigh(self, datasources: Sequence[str]) -> None:
@@ -170,12 +170,18 @@ class Mover:
                 answer = yield from api.migrate(datasource, self.plan.account_id, item.coordinates)
             else:
                 answer = yield from api.reverse(datasource)
-            # Filed before the result is in the ledger, so that the ledger never names what is not there.
-            work = self.work
-            filed.append(work.evidence.file_json(work.attempt, work.step, f"{datasource}.json", answer.raw))
+            self._file(datasource, answer, filed)  # before the result is in the ledger, which never names what is not there
             return answer.run(datasource, self.direction)
 
         return verb
+
+    def _file(self, datasource: str, answer: Answer, filed: list[Filed]) -> None:
+        """Keep the answer as it came. A full disk must not lose what it says: the ledger takes state and toe either way."""
+        work = self.work
+        try:
+            filed.append(work.evidence.file_json(work.attempt, work.step, f"{datasource}.json", answer.raw))
+        except (OSError, LedgerError) as error:
+            log.error("Domo's answer for %s (toe %s) could not be kept as a file: %s", datasource, answer.toe, error)  # noqa: TRY400 (the disk's word is all there is)
 
     def _stands_already(self, datasource: str, there: Candidate, fate: Fate) -> None:
         """The list shows it where it is to go, and nothing was sent that could have done that: Domo is not asked again."""

@@ -106,6 +106,7 @@ class DomoMoveOperator(VendorOperator):
     def _go(self, work: Work, **how: Any) -> Any:
         from ferry.vendors.domo.moving import Pause
 
+        work.focus = tuple(self.portion)  # the batch may have thousands of others
         done = self.move(work, list(self.portion), **how)
         if isinstance(done, Pause):
             self._let_go(work, done)
