@@ -318,6 +318,22 @@ def test_whoever_says_that_it_was_not_moved_may_have_it_sent_again(instance, dri
     instance.holds()
 
 
+def test_a_call_that_was_slow_and_not_lost_counts_though_it_was_sent_again(instance, driver):
+    """Domo was still at work on the first when a person said that it was not moved."""
+    instance.batch(datasources=THREE[:1])
+    instance.switch(migrate_seconds=500.0)
+    run = driver.play(MIGRATE, batch_id="b")
+    driver.answer(run, NOT_MOVED, batch_id="b")
+    assert (run.state, instance.posts(ORDERS)) == ("failed", 1)
+    before = {"start_run": lambda: instance.switch(migrate_seconds=0.0, parallel_post="aborted")}
+    again = driver.play(MIGRATE, batch_id="b", before=before)
+    assert "in progress" in again.errors["start_run"][-1]
+    instance.house.control("POST", "/clock", json={"advance": 500})
+    driver.clear(again, "start_run", batch_id="b")
+    assert again.state == "success", again.messages
+    assert (instance.posts(ORDERS), instance.last().verdict) == (2, Verdict.BALANCED)
+
+
 # Back to V1
 
 
@@ -411,3 +427,74 @@ def test_after_a_reversal_only_force_sends_the_same_again(instance, driver):
     assert run.state == "success", run.messages
     assert run_tasks(run) == {LINES}
     assert (instance.last().attempt.number, counts(instance)) == (2, {"sent": 3, "accepted": 3})
+
+
+# Batches of more datasources than Airflow maps
+
+
+@pytest.mark.parametrize("number", [0, 1, 999, 1000, 1001, 1024, 2500, 10_000])
+def test_a_batch_makes_no_more_tasks_than_airflow_maps_and_leaves_nobody_out(number):
+    from ferry.vendors.domo.planning import MOST, portions
+
+    ids = [f"d-{place}" for place in range(number)]
+    made = portions(ids)
+    assert [one for portion in made for one in portion] == ids
+    assert len(made) <= MOST < 1024
+    assert number > MOST or all(len(portion) == 1 for portion in made)
+
+
+@pytest.fixture
+def unsent(instance, driver):
+    """An attempt that was checked and of which nothing was sent, because the token had expired."""
+    instance.batch()
+    expired = {"start_run": lambda: instance.fault("GET", "*/candidates/*", "status", status=401, times=None)}
+    run = driver.play(MIGRATE, batch_id="b", before=expired)
+    assert "create a new one in Domo" in run.errors["start_run"][-1]
+    instance.house.control("DELETE", "/domo/faults")
+    assert instance.requests("POST") == []
+    from ferry.steps.work import Work
+    from ferry.vendors.domo.hook import DomoHook
+
+    last = instance.last()
+    return lambda: Work(last.attempt, "start_run", last.holder, DomoHook, focus=(ORDERS, LINES, CUSTOMERS))
+
+
+def test_in_a_task_of_several_what_was_aborted_is_not_sent_again_while_another_rests(instance, unsent):
+    from ferry.core.errors import VendorRefused
+    from ferry.vendors.domo.moving import Pause
+    from ferry.vendors.domo.starting import start
+
+    instance.switch(outcomes=f"{ORDERS}:ABORTED* {LINES}:INCOMPLETE,COMPLETE")
+    ids = [ORDERS, LINES, CUSTOMERS]
+    with unsent() as work:
+        assert start(work, ids) == Pause("rest", LINES, 10.0)
+    with unsent() as work, pytest.raises(VendorRefused, match=f"{ORDERS}: the migration is ABORTED"):
+        start(work, ids, rested=True)
+    assert [instance.posts(one) for one in ids] == [1, 2, 1]
+    with unsent() as work, pytest.raises(VendorRefused):
+        start(work, ids)  # somebody cleared the red task
+    assert [instance.posts(one) for one in ids] == [2, 2, 1]
+
+
+def test_two_tasks_at_once_send_no_more_than_the_manifest_allows(instance, unsent):
+    from ferry.vendors.domo.moving import Pause
+    from ferry.vendors.domo.starting import start
+
+    with unsent() as work:
+        for one in (ORDERS, LINES):  # two workers are in the middle of a call
+            work.ledger.intend(work.attempt, "start_run", key=one, origin=work.origin, data={"before": {}})
+        assert start(work, [CUSTOMERS]) == Pause("room", CUSTOMERS)
+    assert instance.requests("POST") == []
+
+
+def test_a_disk_that_is_full_loses_no_answer(instance, unsent, monkeypatch):
+    from ferry.ledger.evidence import EvidenceStore
+    from ferry.vendors.domo.starting import start
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(EvidenceStore, "_file", full)
+    with unsent() as work:
+        assert start(work, [ORDERS]) == {"COMPLETE": 1}
+        assert work.standing.results["start_run", ORDERS].ref

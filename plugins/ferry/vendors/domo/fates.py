@@ -42,6 +42,9 @@ class Fate:
     """Whether Domo said that it changed something and did not finish, and has finished nothing since. A word that nobody
     documents counts as that [A]."""
 
+    in_doubt: bool = False
+    """Whether an earlier call may yet turn out to have moved it: its answer was lost for good, or came too late."""
+
     @property
     def is_lost(self) -> bool:
         """True if something was sent and nobody knows what came of it."""
@@ -92,17 +95,23 @@ class Fate:
         """Take in the next entry about this datasource."""
         if entry.kind is Kind.INTENT:
             self.step, self.intent, self.answer, self.asked, self.told = entry.step, entry, None, False, False
+        elif entry.kind in ANSWERS and self._is_late(entry):
+            self.in_doubt = True
         elif entry.kind in ANSWERS:
             self.step, self.answer, self.told = entry.step, entry, False
             self.incomplete = self.incomplete + 1 if entry.word == INCOMPLETE else 0
             if entry.state in MOVED:
-                self.is_half_done = False
-            elif entry.state is RunState.FAILED_DIRTY and entry.word:
-                self.is_half_done = True
+                self.is_half_done = self.in_doubt = False
+            elif entry.state is RunState.FAILED_DIRTY:
+                self.is_half_done, self.in_doubt = self.is_half_done or bool(entry.word), self.in_doubt or not entry.word
         elif entry.kind is Kind.ASKED:
             self.asked = True
         elif entry.data.get(TOLD):
             self.told, self.incomplete = True, 0
+
+    def _is_late(self, entry: Entry) -> bool:
+        """Whether it answers an earlier call than the newest: a worker that was thought dead had it after all."""
+        return self.intent is not None and entry.step == self.intent.step and entry.key != self.intent.key
 
 
 def fates(standing: AttemptStanding, steps: Iterable[str] = FORWARD_STEPS) -> dict[str, Fate]:

@@ -114,13 +114,12 @@ class Mover:
             fate = self._fate(datasource)
             if self._is_there(fate):
                 return None
-            if fate.is_lost:
-                if not fate.asked:
-                    return Pause("proof", datasource)
-                if not self._may_repeat_lost(fate):
-                    return None
-            elif fate.direction is self.direction and fate.word and not fate.told:
-                if fate.word != INCOMPLETE or fate.incomplete > self.repeats:
+            if fate.is_lost and not fate.asked:
+                return Pause("proof", datasource)
+            if fate.is_lost and not self._may_repeat_lost(fate):
+                return None
+            if self._has_a_no(fate):
+                if (fate.in_doubt and self._was_moved_before(datasource, fate)) or not self._may_repeat(fate):
                     return None
                 if not self.rested:
                     rest = min(LONGEST_REST, FIRST_REST * REST_GROWS ** (fate.incomplete - 1))
@@ -131,6 +130,23 @@ class Mover:
             except LedgerFull as full:
                 log.info("%s", full.message)
                 return Pause("room", datasource)
+
+    def _has_a_no(self, fate: Fate) -> bool:
+        """Whether Domo's own word stands against it and nobody was told yet. Once told, whoever runs the task again may send."""
+        return fate.direction is self.direction and bool(fate.word) and not (fate.told or fate.is_lost)
+
+    def _may_repeat(self, fate: Fate) -> bool:
+        """Whether the same call is sent again without anybody asking: only INCOMPLETE is cured by that [D]."""
+        return fate.word == INCOMPLETE and fate.incomplete <= self.repeats
+
+    def _was_moved_before(self, datasource: str, fate: Fate) -> bool:
+        """Whether Domo refused because an earlier call, of which nobody knew, has moved it; then that is what counts."""
+        there = self.work.call(lambda api: api.candidates(self.plan.account_id)).get(datasource)
+        if fate.is_half_done or there is None or not there.stands(self.direction):
+            return False
+        note = f"Domo's list shows the datasource {self.direction.done}: an earlier call, whose answer was lost, was heard."
+        self._adopt(datasource, fate, note)
+        return True
 
     def _may_repeat_lost(self, fate: Fate) -> bool:
         """A mending call whose answer was lost may be sent again by whoever runs the red task again: that is the cure [D]."""
@@ -185,7 +201,7 @@ class Mover:
 
     def _stands_already(self, datasource: str, there: Candidate, fate: Fate) -> None:
         """The list shows it where it is to go, and nothing was sent that could have done that: Domo is not asked again."""
-        ours = fate.state is RunState.FAILED_DIRTY  # the call that nobody could prove was heard after all
+        ours = fate.state is RunState.FAILED_DIRTY or fate.in_doubt  # a call that nobody could prove was heard after all
         if self.direction is Direction.FORWARD and not ours and self.plan.already_migrated == "refuse":
             raise VendorRefused(
                 f"Somebody has migrated datasource {datasource} since the batch was checked"
