@@ -1,16 +1,23 @@
-"""MicroStrategy's two Libraries on the sandbox, for the tests of its client."""
+"""MicroStrategy's two Libraries and Domo's instance on the sandbox, for the tests of their clients."""
 
 import asyncio
+import csv
+import functools
+import io
 import json
+import ssl
+import time
 
 import pytest
 import yaml
-from tests.vendors.controls import Controls
+from tests.vendors.controls import Controls, plain
 
 from ferry.core.batch import read_batch
 from ferry.ledger.entries import Origin
 from ferry.ledger.store import LedgerStore
 from ferry.steps.work import CONNECTION, CONNECTIONS, Work
+from ferry.vendors import domo as domo_card
+from ferry.vendors.domo.hook import DomoHook
 from ferry.vendors.microstrategy import TARGET, sandbox_connections
 from ferry.vendors.microstrategy.hook import MicroStrategyHook
 from sandbox.server import running
@@ -109,3 +116,108 @@ def admitted(tmp_path, monkeypatch, libraries):
     yield made
     for work in works:
         work.__exit__()
+
+
+# Domo
+
+
+class DomoInstance(Controls):
+    """The sandbox's instance and the ways to set it up."""
+
+    vendor = "domo"
+
+    def __init__(self, base):
+        super().__init__(base)
+        self.http = plain.Client(base_url=f"{base}/_sandbox", timeout=30, verify=False)
+
+    def control(self, method, path, **how):
+        """As for every vendor, on a connection that stays open."""
+        reply = self.http.request(method, path, **how)
+        reply.raise_for_status()
+        return reply.json()
+
+    def mapping(self, kind="mysql-federated"):
+        """Catalog, schema and table of every datasource of a type that is on V1, by id."""
+        rows = list(csv.DictReader(io.StringIO(self.http.get("/domo/mapping.csv", params={"type": kind}).text)))
+        return {row.pop("id"): row for row in rows}
+
+    def move(self, datasource, account="41"):
+        """A person migrates it in Domo."""
+        return self.control("POST", f"/domo/records/{datasource}/migrate", json={"accountId": account})
+
+    def take_back(self, datasource):
+        """A person reverses it in Domo."""
+        return self.control("POST", f"/domo/records/{datasource}/reverse")
+
+    def sent(self, method="POST"):
+        """The calls that came, in order."""
+        return [one for one in self.requests() if one["method"] == method]
+
+    def counted(self, datasource):
+        """How many migrations and reversals of a datasource were worked on."""
+        seen = {one["id"]: one for one in self.control("GET", "/domo/state")["posts"]}.get(datasource, {})
+        return seen.get("migrates", 0), seen.get("reverses", 0)
+
+    def until(self, happened, patience=20):
+        deadline = time.monotonic() + patience
+        while not happened():
+            assert time.monotonic() < deadline, "it did not happen"
+
+
+@pytest.fixture(scope="session")
+def domo_base(tmp_path_factory):
+    """Where the sandbox listens that plays Domo; what it is asked to move is moved at once."""
+    at_once = {"migrate_seconds": 0.0, "reverse_seconds": 0.0}
+    with running(tmp_path_factory.mktemp("sandbox"), switches={"domo": at_once}) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    """The TLS context of every client: to read the certificates takes longer than most tests."""
+    return functools.cache(ssl.create_default_context)
+
+
+@pytest.fixture
+def connect_domo(domo_base, certificates, monkeypatch):
+    """The sandbox's connection under a name, without our rate limit, changed as a test likes."""
+    monkeypatch.setattr(ssl, "create_default_context", certificates)
+
+    def connect(name="domo_default", extra=(), **told):
+        (good,) = domo_card.sandbox_connections(domo_base).values()
+        changed = good | told | {"extra": good["extra"] | {"requests_per_second": 0} | dict(extra)}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(changed))
+        return name
+
+    return connect
+
+
+@pytest.fixture(scope="session")
+def domo_instance(domo_base):
+    """The control endpoints of the instance."""
+    found = DomoInstance(domo_base)
+    with found.http:
+        yield found
+
+
+@pytest.fixture
+def domo(domo_instance, connect_domo):
+    """The instance on its first day, with its connection."""
+    connect_domo()
+    domo_instance.control("POST", "/reset")
+    return domo_instance
+
+
+@pytest.fixture
+def play_on_domo(connect_domo):
+    """Play exchanges on a hook of the connection, in either colour; `extra` and `told` change the connection."""
+
+    def play(colour, *verbs, extra=(), **told):
+        hook = DomoHook(connect_domo("played", extra, **told))
+
+        async def awaiting():
+            return [await hook.acall(verb) for verb in verbs]
+
+        return [hook.call(verb) for verb in verbs] if colour == "worker" else asyncio.run(awaiting())
+
+    return play

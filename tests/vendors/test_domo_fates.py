@@ -1,4 +1,4 @@
-"""What became of a datasource, folded from the ledger: each word counts for the call it answers, and doubt stays until it ends."""
+"""What became of a datasource, folded from the ledger: each word counts for the call it answers; doubt stays until it ends."""
 
 import pytest
 from tests.ledger.test_entries import intent, result, standing

@@ -102,6 +102,12 @@ class InstanceCheck:
         when = f" on {there.date}" if there.date else ""
         known = self.earlier.get(item.id)
         if known and known.half_done:
+            if not known.is_the_same(item, account):
+                message = (
+                    f"The datasource was left half-done by {known.by} with another account or other coordinates; the documented "
+                    "cure is the very same call."
+                )
+                self.mapping.at(item.id, Level.WARNING, Code.OTHER_COORDINATES, message)
             return replace(item, unfinished=known.by)
         if known:
             if known.is_the_same(item, account):

@@ -17,7 +17,7 @@ Name: TypeAlias = Annotated[str, Field(min_length=1)]
 
 def _quoted(told: Any) -> Any:
     if isinstance(told, int | float):
-        raise ValueError(f'is a text at Domo: write it in quotes, "{told}"')  # noqa: TRY004 (pydantic wants it so)
+        raise ValueError("is a text at Domo: write it in quotes")  # noqa: TRY004 (pydantic wants it so)
     return told
 
 
@@ -30,10 +30,10 @@ def _list_or_file(told: Any) -> Any:
 class Datasource(Strict):
     """One datasource and the table it reads. Names are case-sensitive [D]."""
 
-    id: str
-    catalog: str | None = None
-    schema_: Annotated[str | None, Field(default=None, alias="schema")]
-    table: str | None = None
+    id: Annotated[str, BeforeValidator(_quoted)]
+    catalog: Annotated[str | None, BeforeValidator(_quoted)] = None
+    schema_: Annotated[str | None, BeforeValidator(_quoted), Field(default=None, alias="schema")]
+    table: Annotated[str | None, BeforeValidator(_quoted)] = None
 
 
 class DomoSection(Section):
@@ -41,7 +41,7 @@ class DomoSection(Section):
 
     type: Annotated[str, Field(min_length=1, description="Integration type of the datasources, such as mysql-federated")]
     account_id: Annotated[
-        str | None, BeforeValidator(_quoted), Field(default=None, min_length=1, description="The V2 account's id, in quotes")
+        Name | None, BeforeValidator(_quoted), Field(default=None, description="The V2 account's id, in quotes")
     ]
     account_name: Annotated[Name | None, Field(default=None, description="Its name instead, where it is unique")]
     datasources: Annotated[

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ferry.core import findings
 from ferry.core.batch import MANIFEST, Batch
-from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, open_csv
+from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, open_csv, visible
 from ferry.core.findings import Level, Place
 from ferry.ledger.entries import AGAIN
 from ferry.vendors.domo.vocabulary import NULL
@@ -16,7 +16,7 @@ from ferry.vendors.domo.vocabulary import NULL
 TABLE = "datasource"
 """What the records of a batch are, in the ledger's reconciliation."""
 COLUMNS = ("id", "catalog", "schema", "table")
-LONGEST, LONGEST_NAME = 200, 1_000
+LONGEST, LONGEST_NAME = 200, 1_024
 """Characters of an id, and of a name; databases differ, and Domo documents no limit."""
 NULL_SAID = (
     f"Where the database has no schemas, write the text {NULL} (in a manifest in quotes, because YAML takes it for an empty "
@@ -137,8 +137,9 @@ class MappingCheck:
             message = f"The column {column!r} is missing; the header must be {','.join(COLUMNS)}."
             self.into.add(Level.ERROR, Code.COLUMN_MISSING, message, file=name, table=TABLE, line=1, column=column)
         for column in [column for column in header if column not in COLUMNS]:
-            message = f"The column {column[:40]!r} is not used; the header is {','.join(COLUMNS)}."
-            self.into.add(Level.WARNING, Code.COLUMN_UNKNOWN, message, file=name, table=TABLE, line=1, column=column[:40])
+            shown = visible(column)[:40]
+            message = f"The column {shown!r} is not used; the header is {','.join(COLUMNS)}."
+            self.into.add(Level.WARNING, Code.COLUMN_UNKNOWN, message, file=name, table=TABLE, line=1, column=shown)
         twice = [column for column in COLUMNS if header.count(column) > 1]
         for column in twice:
             message = f"The column {column!r} stands there more than once, and nobody can say which is meant."
@@ -146,7 +147,7 @@ class MappingCheck:
         return set(COLUMNS) <= set(header) and not twice
 
     def _take(self, place: Place, cells: dict[str, str]) -> None:
-        datasource = cells["id"]
+        datasource, whose = cells["id"], "The row"
         here = replace(place, value=datasource)
         if fault := _fault_of_id(datasource):
             self.into.at(here, Level.ERROR, Code.BAD_ID, fault)
@@ -154,13 +155,14 @@ class MappingCheck:
             message = f"The datasource stands here a second time; the first is {_said(self.places[datasource])}."
             self.into.at(here, Level.ERROR, Code.DUPLICATE, message)
         else:
+            whose = f"Datasource {datasource}"
             self.places[datasource] = place
             self.items[datasource] = Item(*(cells[column] for column in COLUMNS))
         for column in COLUMNS[1:]:
             if found := _fault_of(column, cells[column]):
                 code, message = found
                 where = replace(place, column=column, value=cells[column])
-                self.into.at(where, Level.ERROR, code, f"Datasource {datasource or 'without id'}: {message}")
+                self.into.at(where, Level.ERROR, code, f"{whose}: {message}")
 
 
 def _fault_of_id(datasource: str) -> str:
