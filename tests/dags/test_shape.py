@@ -213,6 +213,17 @@ def test_every_task_that_talks_to_a_vendor_uses_that_vendors_pool(tasks):
     assert {name: pair for name, pair in pools.items() if pair[0] != pair[1]} == {}
 
 
+def test_the_tasks_of_a_batch_of_parts_are_bounded_and_named(dags):
+    from ferry.vendors.domo import manifest, operators
+
+    mapped = [dags["migrate_domo"].get_task(name) for name in ("start_run", "mend_run")] + [
+        dags["reverse_domo"].get_task("undo_run")
+    ]
+    assert [task.max_active_tis_per_dagrun for task in mapped] == [operators.MOST_AT_ONCE] * 3
+    assert operators.MOST_AT_ONCE == manifest.MOST_AT_ONCE, "the manifest cannot ask for more than Airflow lets live"
+    assert all("portion" in task.map_index_template for task in mapped)
+
+
 def test_what_the_scheduler_reads_is_what_was_written(dags, serialised):
     for name, dag in dags.items():
         read = serialised[name]

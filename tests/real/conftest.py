@@ -272,7 +272,17 @@ def ferry(tmp_path_factory):
         stack.services[name].start()
     with stack:
         make_pools(stack)
-        wait_for_dags(stack, {"dispatch_batches", "migrate_fenergo", "migrate_microstrategy", "undo_microstrategy"})
+        wait_for_dags(
+            stack,
+            {
+                "dispatch_batches",
+                "migrate_fenergo",
+                "migrate_microstrategy",
+                "undo_microstrategy",
+                "migrate_domo",
+                "reverse_domo",
+            },
+        )
         stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%")
         boxes = {name: Box(url) for name, url in urls.items()} | {"default": Box(stack.sandbox_url)}
         boxes["default"].ask("PUT", "/fenergo/switches", json=AT_ONCE)
