@@ -23,7 +23,7 @@ A half-done migration may be named, too; whether a reversal rescues it is not do
 
 from airflow.sdk import Param, TriggerRule, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, tags, undo_params
 from ferry.vendors.domo import operators as domo
 
 
@@ -32,11 +32,11 @@ from ferry.vendors.domo import operators as domo
     schedule=None,
     doc_md=__doc__,
     tags=tags("domo"),
-    params=batch_params()
+    params=undo_params()
     | {
         "datasources": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string", "minLength": 1},
             title="Datasources",
             description="Ids of the datasources to reverse, one a line; leave it empty to reverse all that the batch moved.",

@@ -25,7 +25,7 @@ from datetime import timedelta
 
 from airflow.sdk import TriggerRule, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, tags, undo_params
 from ferry.vendors.microstrategy import operators as mstr
 
 
@@ -34,7 +34,7 @@ from ferry.vendors.microstrategy import operators as mstr
     schedule=None,
     doc_md=__doc__,
     tags=tags("microstrategy"),
-    params=batch_params(),
+    params=undo_params(),
     default_args=DEFAULT_ARGS | {"pool": "microstrategy_api"},
 )
 def undo_microstrategy() -> None:

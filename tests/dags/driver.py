@@ -205,6 +205,15 @@ class Driver:
         ends = {states[index] for index in range(len(values))}
         run.states[mapped.task_id] = "failed" if ends & RED else "success" if ends else "skipped"
 
+    def play_on(self, dag_id: str, run_id: str, kept: Mapping[str, Any], answer: str | None = None, **conf: Any) -> Played:
+        """Play on a DAG run that another process played so far; its task that died is tried again."""
+        run = Played(dag_id, run_id, states=dict(kept["states"]))
+        run.mapped = {task: {int(index): state for index, state in states.items()} for task, states in kept["mapped"].items()}
+        run.xcoms = {(task, key): value for task, key, value in kept["xcoms"]}
+        self.runs[dag_id, run_id] = run
+        self.go_on(run, conf, {}, answer)
+        return run
+
     def answer(self, run: Played, option: str, form: Mapping[str, Any] | None = None, **conf: Any) -> Played:
         """A person answers the task that waits for one, and fills in its form."""
         assert "awaiting_input" in run.states.values()
@@ -332,7 +341,8 @@ class _Task:
         self.task.render_template_fields(self.context)
         sentinel = ExecutorSafeguard.tracker.set(self.task)
         try:
-            result = self._resumed(self._resume if self.parked else lambda: self.task.execute(self.context))
+            parked, self.parked = self.parked, False  # a retry begins with the task, as Airflow's does
+            result = self._resumed(self._resume if parked else lambda: self.task.execute(self.context))
         finally:
             ExecutorSafeguard.tracker.reset(sentinel)
         if result is not None and self.task.do_xcom_push and self.map_index < 0:

@@ -1,14 +1,18 @@
 """A process whose children play a journey and die, without a word, at a chosen line of a chosen function.
 
 One case a line on standard input, as JSON: the DAG, its task that is to die, the functions in which it may, and the line (as
-`function number:line`, 0 for a function's return). For each, the lines that the child came to on standard output.
+`function number:line`, 0 for a function's return) to which it comes the `time`th time. For each, the lines that the child came to on standard output. Of a mapped task
+it is the first instance that dies, or that with the `map_index` of the case. `answer` is a person's; `meanwhile` has requests (method,
+URL, JSON) to be made just before the task. How far the DAG run had come then is left in the file `kept`, for whoever plays it on.
 """
 
 import json
 import os
+import pkgutil
 import sys
 from importlib import import_module
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,6 +25,7 @@ def main() -> None:
     from airflow.dag_processing.dagbag import BundleDagBag
 
     bag = BundleDagBag(str(ROOT / "dags"), bundle_path=ROOT / "dags", bundle_name="dags-folder")
+    import_all()
     answers.write("ready\n")
     answers.flush()
     for line in sys.stdin:
@@ -34,29 +39,70 @@ def main() -> None:
         answers.flush()
 
 
+def import_all() -> None:
+    """What a journey needs is imported once, and not by every child."""
+    import alembic.context  # noqa: F401
+    import driver  # noqa: F401
+    from airflow.sdk.lineage import get_hook_lineage_collector
+
+    import ferry
+
+    get_hook_lineage_collector()  # which imports every plugin
+    for found in pkgutil.walk_packages(ferry.__path__, "ferry."):
+        if "sandbox" not in found.name and "migrations" not in found.name:
+            import_module(found.name)
+
+
 def play(bag, case, tell) -> None:
     import pytest
     from driver import Clock, Driver, simulate
 
     os.environ.update(case["env"])
-    driver = Driver(bag.dags, Clock())
-    simulate(driver, pytest.MonkeyPatch())
+    patch, driver = pytest.MonkeyPatch(), Driver(bag.dags, Clock())
+    simulate(driver, patch)
+    one = Path(os.environ["FERRY_BATCHES"]).with_name("one-certificate.pem")
+    if one.exists():  # as in the fixture `driver`: nothing here speaks TLS
+        patch.setattr("certifi.where", lambda: str(one))
+        patch.setenv("SSL_CERT_FILE", str(one))
     dag, task = bag.dags[case["dag"]], case["task"]
-    after = dag.get_task(task).downstream_task_ids
-    before = dict.fromkeys(after, lambda: os._exit(0)) | {task: lambda: sys.settrace(killer(task, case, tell))}
-    driver.play(case["dag"], run_id=case["run_id"], before=before, batch_id=case["batch_id"])
+    after, index = dag.get_task(task).downstream_task_ids, case.get("map_index", 0)
+
+    def begin():
+        for request in case.get("meanwhile", ()):
+            ask(*request)
+        keep(driver.runs[case["dag"], case["run_id"]], case.get("kept"))
+        sys.settrace(killer(task, case, tell))
+
+    mapped = {f"{task}[{index}]": begin, f"{task}[{index + 1}]": lambda: sys.settrace(None)}
+    before = dict.fromkeys(after, lambda: os._exit(0)) | (mapped if dag.get_task(task).is_mapped else {task: begin})
+    driver.play(case["dag"], run_id=case["run_id"], before=before, answer=case.get("answer"), batch_id=case["batch_id"])
     os._exit(0)
+
+
+def ask(method, url, told):
+    """A control request to the sandbox."""
+    body, kind = json.dumps(told).encode(), {"content-type": "application/json"}
+    with urlopen(Request(url, body, kind, method=method)) as answer:  # noqa: S310 (the sandbox's own address)
+        answer.read()
+
+
+def keep(run, path):
+    """How far a DAG run has come, as JSON."""
+    if path:
+        xcoms = [[*key, value] for key, value in run.xcoms.items()]
+        Path(path).write_text(json.dumps({"states": run.states, "mapped": run.mapped, "xcoms": xcoms}), encoding="utf-8")
 
 
 def killer(step, case, tell):
     """A tracer that tells each line before it is executed, and dies at the chosen one."""
-    numbers = {code_of(name): number for number, name in enumerate(case["functions"])}
+    numbers, left = {code_of(name): number for number, name in enumerate(case["functions"])}, [case.get("time", 1)]
 
     def inside(frame, event, _):
         if event in {"line", "return"}:
             line = f"{numbers[frame.f_code]}:{frame.f_lineno if event == 'line' else 0}"
             os.write(tell, f"{line}\n".encode())
-            if line == case["line"]:
+            left[0] -= line == case["line"]
+            if not left[0]:
                 os._exit(9)
         return inside
 
@@ -70,12 +116,16 @@ def killer(step, case, tell):
 
 
 def code_of(name):
-    """The code of a function given as `module:qualified.name`."""
+    """The code of a function given as `module:qualified.name`; one within another as Python names it, `outer.<locals>.inner`."""
     module, _, path = name.partition(":")
+    outer, *inner = path.split(".<locals>.")
     found = import_module(module)
-    for part in path.split("."):
+    for part in outer.split("."):
         found = getattr(found, part)
-    return found.__code__
+    code = found.__code__
+    for part in inner:
+        code = next(one for one in code.co_consts if getattr(one, "co_name", "") == part)
+    return code
 
 
 if __name__ == "__main__":

@@ -86,9 +86,13 @@ class Instance:
         """The datasources that the vendor has begun to change and not finished."""
         return {one["id"] for one in self.state["datasources"] if one["broken"]}
 
+    def fates(self, batch_id: str = "b") -> dict[str, Fate]:
+        """What the ledger knows of each datasource that was dealt with."""
+        return fates(self.last(batch_id), EVERY_STEP)
+
     def fate(self, datasource: str, batch_id: str = "b") -> Fate:
         """What the ledger knows of a datasource."""
-        return fates(self.last(batch_id), EVERY_STEP)[datasource]
+        return self.fates(batch_id)[datasource]
 
     def standing(self, batch_id: str = "b") -> Standing:
         return self.house.ledger.standing("domo", self.house.environment, batch_id)  # type: ignore[no-any-return]

@@ -126,6 +126,9 @@ class AdmitUndoOperator(AdmitBatchOperator):
     It holds the batch from then on, so nothing else is sent for it meanwhile.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"force_new_attempt": ""} | kwargs)
+
     def admission(self, context: Context, *, force: bool) -> Admission:  # noqa: ARG002 (there is nothing to force)
         """What the ledger decides."""
         from ferry.steps.undoing import admit_undo

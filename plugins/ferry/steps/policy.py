@@ -41,6 +41,18 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 def batch_params() -> dict[str, Param]:
     """The trigger form of a DAG that takes a batch. New ones at each call: Airflow writes a DAG run's values into them."""
+    return undo_params() | {
+        "force_new_attempt": Param(
+            default=False,
+            type="boolean",
+            title="Force a new attempt",
+            description="Send the batch again although the ledger calls it balanced or unfinished. The ledger records who asked.",
+        ),
+    }
+
+
+def undo_params() -> dict[str, Param]:
+    """The trigger form of a DAG that takes back what was done with a batch: there is nothing to force."""
     return {
         # The empty default is no choice: a task that starts in the triggerer must find a valid default for every parameter,
         # or the whole triggerer dies (seen on 3.3.2). The form still demands a value, and admit_batch refuses an empty one.
@@ -50,12 +62,6 @@ def batch_params() -> dict[str, Param]:
             pattern=r"^([a-z0-9][a-z0-9._-]{0,99})?$",
             title="Batch",
             description="Name of the batch's folder. Browse > Ferry ledger > Open batches lists what may be sent.",
-        ),
-        "force_new_attempt": Param(
-            default=False,
-            type="boolean",
-            title="Force a new attempt",
-            description="Send the batch again although the ledger calls it balanced or unfinished. The ledger records who asked.",
         ),
     }
 

@@ -359,7 +359,7 @@ class DomoCheckUndoOperator(VendorOperator):
 
         from ferry.vendors.domo.reversing import check_undo
 
-        return check_undo(work, json.loads(self.datasources))
+        return check_undo(work, json.loads(self.datasources) or [])
 
 
 class DomoApproveUndoOperator(ApproveOperator):
