@@ -1,15 +1,21 @@
 """A process whose children play a journey and die, without a word, at a chosen line of a chosen function.
 
 One case a line on standard input, as JSON: the DAG, its task that is to die, the functions in which it may, and the line (as
-`function number:line`, 0 for a function's return) to which it comes the `time`th time. For each, the lines that the child came to on standard output. Of a mapped task
-it is the first instance that dies, or that with the `map_index` of the case. `answer` is a person's; `meanwhile` has requests (method,
-URL, JSON) to be made just before the task. How far the DAG run had come then is left in the file `kept`, for whoever plays it on.
+`function number:line`, 0 for a function's return) to which it comes for the `time`th time. For each, the lines that the child
+came to on standard output; with `world`, each with a mark for how ledger, evidence and vendor stood then, as `line@mark`.
+
+Of a mapped task it is the first instance that dies, or that with the `map_index` of the case. `answer` is a person's; `meanwhile`
+has requests (method, URL, JSON) to be made just before the task. How far the DAG run had come then is left in the file `kept`,
+for whoever plays it on.
 """
 
+import hashlib
 import json
 import os
 import pkgutil
+import sqlite3
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -79,11 +85,22 @@ def play(bag, case, tell) -> None:
     os._exit(0)
 
 
-def ask(method, url, told):
+def ask(method, url, told=None):
     """A control request to the sandbox."""
-    body, kind = json.dumps(told).encode(), {"content-type": "application/json"}
+    body, kind = None if told is None else json.dumps(told).encode(), {"content-type": "application/json"}
     with urlopen(Request(url, body, kind, method=method)) as answer:  # noqa: S310 (the sandbox's own address)
-        answer.read()
+        return json.loads(answer.read())
+
+
+def mark_of(world):
+    """All that whoever comes after a death can find, as a hash: deaths in the same world are one death."""
+    with closing(sqlite3.connect(world["ledger"])) as ledger:
+        entries = ledger.execute("SELECT step, kind, key, word, state, verdict FROM ferry_ledger ORDER BY seq").fetchall()
+    files = sorted(path.name for path in Path(world["evidence"]).rglob("*"))
+    sent = [[seen["method"], seen["path"], seen["status"]] for seen in ask("GET", world["requests"])]
+    state, manifest = ask("GET", world["state"]), Path(world["manifest"]).read_text("utf-8")
+    known = [[one["id"], one["migrated"], one["broken"]] for one in state["datasources"]]
+    return hashlib.sha256(repr((entries, files, sent, known, state["posts"], manifest)).encode()).hexdigest()[:16]
 
 
 def keep(run, path):
@@ -100,7 +117,8 @@ def killer(step, case, tell):
     def inside(frame, event, _):
         if event in {"line", "return"}:
             line = f"{numbers[frame.f_code]}:{frame.f_lineno if event == 'line' else 0}"
-            os.write(tell, f"{line}\n".encode())
+            mark = f"@{mark_of(case['world'])}" if "world" in case else ""
+            os.write(tell, f"{line}{mark}\n".encode())
             left[0] -= line == case["line"]
             if not left[0]:
                 os._exit(9)

@@ -80,7 +80,10 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
     if not standing.started:
         return _before_start(standing)
-    fetched = results.get(("fetch_errors", ""))
+    of_parts = any(
+        part_of(start.key) for start in standing.starts
+    )  # its errors are about some parts, and say nothing of the rest
+    fetched = None if of_parts else results.get(("fetch_errors", ""))
     verdict = FAILED.get(standing.run_state) if fetched and standing.run_state else None
     return (verdict, Counts.from_json(fetched.counts), fetched.note) if fetched and verdict else _unfinished(standing)
 

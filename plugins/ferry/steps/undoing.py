@@ -76,8 +76,18 @@ def _newest_that_acted(standing: Standing) -> AttemptStanding | None:
 
 def undo_part(work: Work) -> str:
     """Which undo is meant: one that failed may be tried again by whoever takes the attempt up anew, and is asked about anew."""
-    opening = work.standing.openings[-1]
-    return str(opening.seq) if opening.data.get(TAKEN_UP) else ""
+    openings = work.standing.openings
+    mine = [one for one in openings if one.data.get(TAKEN_UP) and one.origin.same_run(openings[-1].origin)]
+    return str(mine[0].seq) if mine else ""
+
+
+def reopen(work: Work) -> None:
+    """Go on with an attempt that this DAG run has taken up and settled since: somebody cleared a red task of it."""
+    standing = work.standing
+    if standing.is_open or not standing.holder.same_run(work.origin):
+        return
+    data = {CONNECTION: connection_of(standing), TAKEN_UP: True}
+    work.ledger.take_up(work.attempt, work.origin, is_live=is_live, data=data)
 
 
 def undo_key(work: Work) -> str:

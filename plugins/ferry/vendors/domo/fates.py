@@ -71,6 +71,11 @@ class Fate:
         return self.state is RunState.CANCELLED
 
     @property
+    def was_turned_away(self) -> bool:
+        """True if the newest call came to a certain no that was no state of Domo's: an HTTP error, or no connection."""
+        return self.state is RunState.FAILED_CLEAN and not self.word
+
+    @property
     def direction(self) -> Direction:
         """Which way the newest call goes."""
         if self.step == UNDO:

@@ -22,7 +22,7 @@ from ferry.vendors.domo.mapping import TABLE, Item
 from ferry.vendors.domo.moving import sentence
 from ferry.vendors.domo.planning import kept, plan_of, write_csv
 from ferry.vendors.domo.starting import delay_of
-from ferry.vendors.domo.vocabulary import COMPLETE, Direction
+from ferry.vendors.domo.vocabulary import COMPLETE
 
 if TYPE_CHECKING:
     from ferry.ledger.evidence import Filed
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 NAMED = 3
 """Datasources that a message names; all of them are in the evidence."""
 WAY_ON = "clear start_run or trigger the batch again"
-NEVER_SENT, LOST = "not sent", "answer lost"
+NEVER_SENT, LOST, REFUSED = "not sent", "answer lost", "refused"
 
 
 def said_of(item: Item, known: Mapping[str, Fate]) -> str:
@@ -45,7 +45,9 @@ def said_of(item: Item, known: Mapping[str, Fate]) -> str:
         return NEVER_SENT
     if fate.is_back:
         return "reversed"
-    return LOST if fate.is_lost else fate.word or (LOST if fate.state is RunState.FAILED_DIRTY else NEVER_SENT)
+    if fate.was_turned_away:
+        return REFUSED
+    return LOST if fate.is_lost else fate.word or LOST
 
 
 def record_end(work: Work) -> dict[str, int]:
@@ -147,7 +149,7 @@ def _fate(item: Item, known: Mapping[str, Fate], listed: Candidates) -> str:
     said = said_of(item, known)
     if said == COMPLETE:
         return "accepted" if item.id in listed and listed[item.id].migrated else "unprocessed"
-    return "unprocessed" if said in {NEVER_SENT, LOST} else "rejected"
+    return "unprocessed" if said in {NEVER_SENT, LOST, REFUSED} else "rejected"
 
 
 def _rows(
@@ -201,8 +203,11 @@ def _told(item: Item, known: Mapping[str, Fate]) -> str:
         return f"Domo called {item.id} complete (toe {toe}), and its list does not show it as migrated: ask Domo's support."
     if said == NEVER_SENT or fate is None:
         return f"Nothing was sent for {item.id}: {WAY_ON}."
+    if said == REFUSED:
+        reason = fate.answer.note if fate.answer else ""
+        return f"{item.id} was turned away: {reason}" if reason else f"{item.id} was turned away: {WAY_ON}."
     if said == LOST:
         return f"Nobody knows what became of {item.id}: look at it in Domo, then {WAY_ON}."
     if said == "reversed":
         return f"{item.id} was not finished and was put back on V1: correct the cause, then {WAY_ON}."
-    return sentence(item.id, fate, Direction.FORWARD, WAY_ON)
+    return sentence(item.id, fate, fate.direction, WAY_ON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ferry.core.errors import BadInput, BatchRefused
 from ferry.core.model import Counts, RunState
 from ferry.ledger.entries import UNDO, AttemptStanding, Kind
-from ferry.steps.undoing import undo_part
+from ferry.steps.undoing import reopen, undo_part
 from ferry.vendors.domo.fates import EVERY_STEP, Fate, fates
 from ferry.vendors.domo.moving import Mover, Pause
 from ferry.vendors.domo.planning import kept, plan_of, portions, write_csv
@@ -75,6 +76,17 @@ def _matter(due: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(due)).encode()).hexdigest()
 
 
+def _due(work: Work) -> list[str]:
+    """The datasources that this DAG run was to reverse, whatever became of them."""
+    found = work.standing.results.get(("check_undo", undo_part(work)))
+    if found is None:
+        return []
+    with work.desk() as desk:
+        path = work.evidence.fetch(found.evidence_path, desk / "reversal.csv")
+        with path.open(encoding="utf-8", newline="") as lines:
+            return [row["datasource"] for row in csv.DictReader(lines)]
+
+
 def undo_matter(work: Work) -> str:
     """The hash of what an approval is given for: exactly these datasources."""
     return str(_checked(work).get("matter", ""))
@@ -125,6 +137,7 @@ def undo(work: Work, datasources: Sequence[str], *, rested: bool = False, watche
     """Reverse these, once each; an INCOMPLETE reversal is repeated a few times, as a migration is."""
     work.must_hold()
     _must_be_approved(work)
+    reopen(work)
     mover = undo_mover(work)
     mover.rested = rested
     mover.weigh(watched)
@@ -152,7 +165,7 @@ def was_sent(standing: AttemptStanding) -> bool:
 def confirm_undo(work: Work) -> dict[str, int]:
     """How the reversal ended as a whole, and the counts of the identity: what is back on V1 has not arrived."""
     items, every, listed = kept(work), fates(work.standing, EVERY_STEP), _listed(work)
-    sent = {one: fate for one, fate in every.items() if fate.is_of(UNDO)}
+    sent = {one: every.get(one) or Fate() for one in _due(work)}
     back = [one for one, fate in sent.items() if fate.is_back]
     left = {one: fate for one, fate in sent.items() if not fate.is_back}
     on_v2 = sum(item.id in listed and listed[item.id].migrated and not _is_broken(every.get(item.id)) for item in items)
@@ -178,4 +191,8 @@ def _is_broken(fate: Fate | None) -> bool:
 def _word(fate: Fate) -> str:
     if fate.is_back:
         return "reversed"
+    if not fate.is_of(UNDO):
+        return "not sent"
+    if fate.was_turned_away:
+        return "refused"
     return "answer lost" if fate.is_lost else fate.word or "answer lost"
