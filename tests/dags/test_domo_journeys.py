@@ -375,6 +375,20 @@ def test_only_the_datasources_that_are_named_are_reversed_and_the_rest_can_follo
     assert (nothing.state, nothing.states["check_undo"]) == ("success", "skipped")
 
 
+def test_a_second_reversal_that_came_to_nothing_is_red_though_the_first_was_whole(instance, driver):
+    instance.batch(reversal="auto")
+    driver.play(MIGRATE, batch_id="b")
+    driver.play(REVERSE, batch_id="b", datasources=[LINES])
+    expired = {"undo_run": lambda: instance.fault("GET", "*/candidates/*", "status", status=401, times=2)}
+    rest = driver.play(REVERSE, batch_id="b", before=expired)
+    assert (rest.state, instance.on_v2) == ("failed", {ORDERS, CUSTOMERS})
+    assert "Not reversed" in rest.errors["settle_batch"][-1]
+    assert (instance.last().verdict, counts(instance)) == (Verdict.UNDONE, {"sent": 3, "accepted": 2, "unprocessed": 1})
+    driver.clear(rest, "undo_run", batch_id="b")
+    assert (rest.state, instance.on_v2) == ("success", set()), rest.messages
+    assert instance.posts("*", "reverse") == 3
+
+
 def test_a_name_that_is_not_in_the_batch_is_told_and_nothing_is_sent(instance, driver):
     instance.batch(reversal="auto")
     driver.play(MIGRATE, batch_id="b")

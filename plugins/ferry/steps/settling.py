@@ -8,6 +8,7 @@ from typing import Any
 from ferry.core.errors import NotBalanced
 from ferry.core.model import Counts, RunState
 from ferry.ledger.entries import ADMIT, START, UNDO, AttemptStanding, Verdict, part_of
+from ferry.steps.undoing import LEFT
 from ferry.steps.work import Work
 
 CHECK = "check_"
@@ -37,7 +38,9 @@ def settle(work: Work) -> dict[str, Any]:
 def settle_undo(work: Work) -> dict[str, Any]:
     """Write the verdict of an attempt that was to be undone; raise unless nothing of it is left."""
     standing = _judged(work)
-    if standing.undoing and not standing.is_open and standing.run_state is RunState.CANCELLED:
+    looked = standing.results.get(("confirm_undo", ""))
+    left = looked.data.get(LEFT) if looked else 0  # of parts, some may be back since an earlier undo
+    if standing.undoing and not standing.is_open and standing.run_state is RunState.CANCELLED and not left:
         return _told(standing)
     asked = [
         entry.note

@@ -18,6 +18,8 @@ from ferry.steps.work import CONNECTION, Work, connection_of, origin_of
 
 TAKEN_UP = "taken_up_to_undo"
 """Key in the data of the entry by which an undo DAG run takes an attempt up."""
+LEFT = "left"
+"""Key in the data of `confirm_undo`'s result: how many parts were to be taken back and were not, where a run has parts."""
 
 
 def admit_undo(hook_class: type[VendorHook[Any]], batch_id: str, context: Context) -> Admission:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ferry.core.errors import BadInput, BatchRefused
 from ferry.core.model import Counts, RunState
 from ferry.ledger.entries import UNDO, AttemptStanding, Kind
-from ferry.steps.undoing import reopen, undo_part
+from ferry.steps.undoing import LEFT, reopen, undo_part
 from ferry.vendors.domo.fates import EVERY_STEP, Fate, fates
 from ferry.vendors.domo.moving import Mover, Pause
 from ferry.vendors.domo.planning import kept, plan_of, portions, write_csv
@@ -179,7 +179,7 @@ def confirm_undo(work: Work) -> dict[str, int]:
     if back or any(fate.is_half_done or fate.is_lost for fate in left.values()):
         state = RunState.FAILED_DIRTY if left else RunState.CANCELLED
         work.record(Kind.RESULT, step="await_undo", word=word, state=state, note=note)
-    work.record(Kind.RESULT, note=note, counts=counts)
+    work.record(Kind.RESULT, note=note, counts=counts, data={LEFT: len(left)})
     log.info("%s", note)
     return counts
 
