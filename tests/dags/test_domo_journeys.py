@@ -443,6 +443,128 @@ def test_after_a_reversal_only_force_sends_the_same_again(instance, driver):
     assert (instance.last().attempt.number, counts(instance)) == (2, {"sent": 3, "accepted": 3})
 
 
+# What a sceptical reader found
+
+
+def test_a_changed_manifest_waits_for_a_call_that_nobody_knows_the_end_of(instance, driver):
+    instance.batch()
+    instance.switch(outcomes=f"{LINES}:ABORTED,COMPLETE")
+    run = driver.play(MIGRATE, batch_id="b")
+    last = instance.last()
+    instance.house.ledger.intend(last.attempt, "start_run", key=f"{LINES}~2", origin=last.holder, data={"before": {}})
+    run.state = "failed"  # its DAG run was given up while Domo was at work
+    instance.batch(at_once=1)
+    other = driver.play(MIGRATE, batch_id="b")
+    assert other.state == "failed"
+    assert "is not known to be over" in other.errors["admit_batch"][-1]
+    assert instance.posts(LINES) == 1
+
+
+def test_a_batch_that_was_reversed_before_it_was_reconciled_is_undone_and_not_sent_again(instance, driver):
+    instance.batch(on_incomplete="ask", reversal="auto")
+    instance.switch(outcomes=f"{LINES}:INCOMPLETE", reverse_rescues=True)
+    run = driver.play(MIGRATE, batch_id="b")
+    assert run.states["decide_mend"] == "awaiting_input"
+    run.state = "failed"  # somebody marked it as failed
+    undo = driver.play(REVERSE, batch_id="b")
+    assert (undo.state, instance.on_v2, instance.last().verdict) == ("success", set(), Verdict.UNDONE), undo.messages
+    assert driver.play(MIGRATE, batch_id="b").state == "failed"
+    assert instance.posts() == 3
+
+
+def test_what_an_earlier_attempt_moved_and_somebody_reversed_is_not_sent_again_by_a_later_one(instance, driver):
+    instance.batch(reversal="auto")
+    instance.switch(outcomes=f"{CUSTOMERS}:ABORTED*")
+    driver.play(MIGRATE, batch_id="b")
+    instance.batch(datasources=THREE[:2], reversal="auto")
+    second = driver.play(MIGRATE, batch_id="b")
+    assert second.state == "success", second.messages
+    undo = driver.play(REVERSE, batch_id="b")
+    assert (undo.state, instance.on_v2) == ("success", set()), undo.messages
+    assert driver.play(MIGRATE, batch_id="b").state == "failed", "only force sends it again"
+    assert instance.posts() == 3
+
+
+def test_what_others_have_migrated_is_not_reversed_with_the_batch(instance, driver):
+    instance.batch(reversal="auto")
+    instance.switch(outcomes=f"{LINES}:ABORTED*")
+    driver.play(MIGRATE, batch_id="b")
+    instance.by_hand(LINES, "migrate", accountId="41")
+    run = driver.play(REVERSE, batch_id="b")
+    assert run.state == "success", run.messages
+    assert instance.on_v2 == {LINES}
+
+
+def test_a_datasource_may_be_put_back_a_second_time(instance, driver):
+    instance.batch(on_incomplete="reverse")
+    instance.switch(outcomes=f"{LINES}:INCOMPLETE,INCOMPLETE,COMPLETE", reverse_rescues=True)
+    run = driver.play(MIGRATE, batch_id="b")
+    driver.clear(run, "start_run", batch_id="b")
+    assert (instance.posts(LINES), instance.posts(LINES, "reverse"), run.state) == (2, 2, "failed"), run.messages
+    driver.clear(run, "start_run", batch_id="b")
+    assert run.state == "success", run.messages
+    instance.holds()
+
+
+def test_while_anything_is_half_done_nothing_is_called_undone(instance, driver):
+    instance.batch(repeats=1, reversal="auto")
+    instance.switch(outcomes=f"{LINES}:INCOMPLETE*", reverse_rescues=True)
+    driver.play(MIGRATE, batch_id="b")
+    run = driver.play(REVERSE, batch_id="b", datasources=[ORDERS])
+    assert (run.state, instance.last().verdict) == ("failed", Verdict.UNBALANCED)
+    assert f"Half-done: {LINES}" in run.errors["settle_batch"][-1]
+    rest = driver.play(REVERSE, batch_id="b")
+    assert (rest.state, instance.last().verdict, instance.on_v2) == ("success", Verdict.UNDONE, set()), rest.messages
+
+
+def test_a_reversal_that_failed_is_finished_by_whoever_does_it_by_hand(instance, driver):
+    instance.batch(datasources=THREE[:2], reversal="auto")
+    driver.play(MIGRATE, batch_id="b")
+    instance.switch(reverse_outcomes=f"{LINES}:ABORTED*")
+    assert driver.play(REVERSE, batch_id="b").state == "failed"
+    instance.by_hand(LINES, "reverse")
+    run = driver.play(REVERSE, batch_id="b")
+    assert (run.state, instance.last().verdict) == ("success", Verdict.UNDONE), run.messages
+    assert instance.posts(LINES, "reverse") == 1
+
+
+def test_a_migration_that_is_triggered_on_a_half_reversed_batch_says_nothing_new(instance, driver):
+    instance.batch(datasources=THREE[:2], reversal="auto")
+    driver.play(MIGRATE, batch_id="b")
+    instance.switch(reverse_outcomes=f"{LINES}:ABORTED*")
+    driver.play(REVERSE, batch_id="b")
+    before = instance.last()
+    run = driver.play(MIGRATE, batch_id="b")
+    assert (run.state, run.states["confirm_start"], run.states["reconcile"]) == ("failed", "skipped", "skipped")
+    assert (instance.last().verdict, instance.last().reason) == (before.verdict, before.reason)
+    assert instance.posts() == 2
+
+
+def test_what_was_put_back_and_migrated_again_by_others_is_not_reversed_by_name(instance, driver):
+    instance.batch(reversal="auto")
+    driver.play(MIGRATE, batch_id="b")
+    driver.play(REVERSE, batch_id="b", datasources=[LINES])
+    instance.by_hand(LINES, "migrate", accountId="41")
+    run = driver.play(REVERSE, batch_id="b", datasources=[LINES])
+    assert run.state == "failed"
+    assert "has been migrated again since" in run.errors["check_undo"][-1]
+    assert LINES in instance.on_v2
+
+
+def test_a_yes_is_for_the_datasources_that_were_shown(instance, driver):
+    instance.batch()
+    driver.play(MIGRATE, batch_id="b")
+    run = driver.play(REVERSE, batch_id="b", datasources=[LINES])
+    gone = {"undo_run": lambda: instance.fault("GET", "*/candidates/*", "status", status=401)}
+    driver.go_on(run, {"batch_id": "b", "datasources": [LINES]}, gone, APPROVE)
+    assert run.states["undo_run"] == "failed"
+    for task in ("check_undo", "undo_run", "confirm_undo", "settle_batch"):
+        run.states.pop(task), run.mapped.pop(task, None)
+    driver.go_on(run, {"batch_id": "b"}, {}, None)  # somebody cleared these, and not the approval
+    assert "Nobody has approved this very reversal" in run.errors["undo_run"][-1]
+    assert len(instance.on_v2) == 3
+
+
 # Batches of more datasources than Airflow maps
 
 

@@ -188,9 +188,12 @@ def test_an_approval_is_for_what_was_shown_and_for_nothing_else(libraries, drive
     libraries.batch("e", {"edit": {"migration": ref}, "packages": [SALES]}, dag=EDIT, connection="microstrategy_source")
     assert driver.play(EDIT, batch_id="e").state == "success"
     driver.clear(run, "check_package", batch_id="b")
-    assert run.states["approve"] == "awaiting_input", "the package was made anew: its file is another"
+    assert run.states["approve"] == "failed", "the package was made anew, and the page would show the old question"
+    assert "a new DAG run asks anew" in run.errors["approve"][-1]
+    again = driver.play(MIGRATE, batch_id="b")
+    assert again.states["approve"] == "awaiting_input"
     assert libraries.state["counters"]["imports"] == 0
-    driver.answer(run, REJECT, batch_id="b")
+    driver.answer(again, REJECT, batch_id="b")
     assert libraries.last().verdict is Verdict.ABANDONED
 
 

@@ -54,6 +54,16 @@ def test_parts_are_told_by_the_vendors_word_until_somebody_has_seen_the_whole():
     assert standing().parts_told == {}
 
 
+@pytest.mark.parametrize("step", [START, UNDO, "mend_run"])
+def test_a_part_without_an_answer_is_not_over_whatever_was_said_of_it_before(step):
+    judged = [intent(key="a"), result(key="a", word="ABORTED", state=RunState.FAILED_CLEAN), verdict(Verdict.UNBALANCED)]
+    assert standing(*judged).run_is_over
+    again = [*judged, look(RunState.FAILED_DIRTY), intent(step, key="a~2")]
+    assert not standing(*again).run_is_over
+    assert standing(*again).holds_place
+    assert standing(*again, result(step, key="a~2", state=RunState.FAILED_CLEAN), look(RunState.FAILED_DIRTY)).run_is_over
+
+
 def test_the_part_of_an_undo_is_no_word_on_the_whole_but_a_number_is():
     begun = [intent(key="a"), result(key="a", state=RunState.SUCCEEDED), look(RunState.SUCCEEDED)]
     assert standing(*begun, result(UNDO, key="a-datasource", state=RunState.CANCELLED)).run_state is RunState.SUCCEEDED

@@ -219,6 +219,13 @@ def test_a_look_at_a_part_and_the_answer_to_another_make_no_room(store):
         store.intend(attempt, "start_run", key="b", origin=origin, max_parts=1)
 
 
+def test_a_part_that_nobody_watches_any_more_takes_no_place_for_ever(store):
+    attempt, origin = parts_of(store, "a")
+    assert store.live_parts(attempt, part_seconds=600) == 1
+    assert store.live_parts(attempt, part_seconds=0) == 0
+    assert store.intend(attempt, "start_run", key="b", origin=origin, max_parts=1, part_seconds=0).fresh
+
+
 def test_the_parts_of_other_attempts_do_not_count(store):
     parts_of(store, "a", "b")
     other = start(store, "two", max_live=9)

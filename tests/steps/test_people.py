@@ -148,15 +148,18 @@ def test_an_answer_holds_for_what_was_shown(ledger, played):
 
 
 @pytest.mark.parametrize("said", [APPROVE, REJECT])
-def test_it_is_asked_again_about_anything_else(ledger, played, said):
+def test_anything_else_is_asked_by_another_dag_run_because_a_page_keeps_its_first_question(ledger, played, said):
     checked(ledger, "m-1")
     driver, run = played(SixMatterOperator)
     driver.answer(run, said)
     checked(ledger, "m-2")
     driver.clear(run, "approve")
-    assert (run.states["approve"], len(driver.asked)) == ("awaiting_input", 2)
-    driver.answer(run, APPROVE)
-    assert run.states["approve"] == "success"
+    assert (run.states["approve"], len(driver.asked)) == ("failed", 1)
+    assert "a new DAG run asks anew" in run.errors["approve"][-1]
+    other = driver.play(run.dag_id)
+    assert (other.states["approve"], len(driver.asked)) == ("awaiting_input", 2)
+    driver.answer(other, APPROVE)
+    assert other.states["approve"] == "success"
     assert [answer[1:3] for answer in answers(ledger)[2:]] == [("", "m-2"), ("", "m-2")]
 
 
@@ -167,15 +170,16 @@ def test_an_answer_is_for_what_was_asked_even_if_it_changed_since(ledger, played
     driver.answer(run, APPROVE)
     assert answers(ledger) == [("asked", "", "m-1", None), ("result", "", "m-1", RunState.SUCCEEDED)]
     driver.clear(run, "approve")
-    assert run.states["approve"] == "awaiting_input"
+    assert run.states["approve"] == "failed", "it is no answer to what is there now"
 
 
-def test_an_answer_from_before_there_was_anything_to_tell_apart_is_asked_for_anew(ledger, played):
+def test_an_answer_from_before_there_was_anything_to_tell_apart_is_no_answer_now(ledger, played):
     driver, run = played(SixMatterOperator)
     driver.answer(run, APPROVE)
     checked(ledger, "m-1")
     driver.clear(run, "approve")
-    assert run.states["approve"] == "awaiting_input"
+    assert run.states["approve"] == "failed"
+    assert driver.play(run.dag_id).states["approve"] == "awaiting_input"
 
 
 def test_where_nobody_is_asked_the_ledger_says_what_it_is_for(ledger, played):

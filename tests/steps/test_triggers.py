@@ -98,6 +98,7 @@ def test_what_is_stored_of_a_start_that_waits_for_room():
             "max_live": 4,
             "max_parts": 0,
             "first_look": 0.0,
+            "part_seconds": None,
             "pause": 10.0,
             "tolerance": 600.0,
         },

@@ -114,20 +114,21 @@ def ended(state):
     return verb
 
 
-def test_only_where_the_contract_says_so_does_an_end_that_left_something_behind_free_the_step(work, six):
+def test_an_answer_that_was_weighed_frees_the_step_and_a_newer_one_does_not(work, six):
     six.will(answer(202), answer(202), answer(202))
     first = work.once(ended(RunState.FAILED_DIRTY), part="a")
     assert work.once(ended(RunState.SUCCEEDED), part="a") == first
-    assert work.once(ended(RunState.FAILED_DIRTY), part="a", repeats=True).key == "a~2"
-    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True).key == "a~3"
-    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True).key == "a~3", "what succeeded is not repeated"
+    second = work.once(ended(RunState.FAILED_DIRTY), part="a", weighed=first.seq)
+    assert second.key == "a~2"
+    assert work.once(ended(RunState.SUCCEEDED), part="a", weighed=first.seq) == second, "another try was first: weigh again"
+    assert work.once(ended(RunState.SUCCEEDED), part="a", weighed=second.seq).key == "a~3"
     assert len(six.asked) == 3
 
 
-def test_a_lost_answer_frees_nothing_even_where_repeats_are_allowed(work, six):
+def test_a_lost_answer_frees_nothing_whatever_was_weighed(work, six):
     six.will(None, answer(202))
-    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True) is None
-    assert work.once(ended(RunState.SUCCEEDED), part="a", repeats=True) is None
+    assert work.once(ended(RunState.SUCCEEDED), part="a", weighed=99) is None
+    assert work.once(ended(RunState.SUCCEEDED), part="a", weighed=99) is None
     assert len(six.asked) == 1
 
 

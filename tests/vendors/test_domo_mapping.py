@@ -322,8 +322,9 @@ def test_a_wrong_header_names_every_column_that_it_lacks(check_file, content):
 
 def test_a_column_that_nobody_uses_is_warned_of_and_does_no_harm(check_file):
     findings, items = check_file(f"id,name,catalog,schema,table,owner\n{A},Orders live,sales_db,NULL,Orders,me\n")
-    assert found(findings) == [("warning", "COLUMN_UNKNOWN", 0, 1, "name"), ("warning", "COLUMN_UNKNOWN", 0, 1, "owner")]
-    assert findings.kept[0].message == "The column 'name' is not used; the header is id,catalog,schema,table."
+    assert found(findings) == [("warning", "COLUMN_UNKNOWN", 0, 1, "column 2"), ("warning", "COLUMN_UNKNOWN", 0, 1, "column 6")]
+    assert findings.kept[0].message == "Column 2 is not used; the header is id,catalog,schema,table."
+    assert findings.kept[0].value == "name", "in the findings file only: where the header is missing, it is a cell"
     assert items == [ITEM]
 
 

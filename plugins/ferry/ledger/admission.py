@@ -53,6 +53,9 @@ class Request:
     """Facts for the entry that opens or takes over an attempt."""
 
 
+RESTING = (Verdict.BALANCED, Verdict.UNDONE)
+"""Verdicts after which the same input is not sent again by itself."""
+
 Rule = Callable[[Standing, Request, IsLive], Decision]
 """What a request gets, from how the batch stands; decided anew whenever another writer was first."""
 
@@ -71,7 +74,8 @@ def decide(standing: Standing, request: Request, is_live: IsLive) -> Decision:
         return _go_on(standing, last, request)
     if last.verdict is Verdict.BALANCED and last.input_hash == request.input_hash:
         return Decision(Admission("balanced", last.attempt, last.holder, f"{last.attempt} balances; nothing is left to do"))
-    if last.verdict is Verdict.UNDONE and last.input_hash == request.input_hash:
+    rests = any(one.input_hash == request.input_hash and one.verdict in RESTING for one in standing.attempts)
+    if last.verdict is Verdict.UNDONE and rests:
         raise InputChanged(
             f"{last.attempt} was undone: {last.reason} Nothing was sent. Correct the batch, or send the same input again with "
             "force_new_attempt.",

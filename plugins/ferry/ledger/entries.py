@@ -234,7 +234,7 @@ class AttemptStanding:
     @property
     def run_is_over(self) -> bool:
         """True if the vendor is known to be done with all that was started or undone; never guessed from silence."""
-        if not (self.started and self.undo_known):
+        if not (self.started and self.undo_known) or self._has_unanswered_parts:
             return False
         after = [e for e in self.entries if _is_seen(e) and e.seq > self.starts[0].seq]
         whole = [e for e in after if _is_whole(e) and e.seq > self.starts[-1].seq]
@@ -243,6 +243,11 @@ class AttemptStanding:
         parts = {part_of(e.key): e.state for e in after if e.state}
         # Parts that are over say nothing of parts still to be started, so a run of parts is over when someone has judged it.
         return self.verdict is not None and all(part_of(e.key) in parts and parts[part_of(e.key)].is_final for e in self.starts)
+
+    @property
+    def _has_unanswered_parts(self) -> bool:
+        """True while any part was sent, in whichever step, of which nobody knows what came of it."""
+        return any(part_of(key) and step != ADMIT and (step, key) not in self.answers for step, key in self.intents)
 
     @property
     def holds_place(self) -> bool:

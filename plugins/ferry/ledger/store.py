@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, text
@@ -100,10 +100,10 @@ class LedgerStore:
         with self.database.reading() as connection:
             return _live(connection, vendor, environment)
 
-    def live_parts(self, attempt: Attempt) -> int:
-        """How many parts of an attempt were sent and are neither answered nor left to a person."""
+    def live_parts(self, attempt: Attempt, part_seconds: int | None = None) -> int:
+        """How many parts of an attempt were sent, within so many seconds, and are neither answered nor left to a person."""
         with self.database.reading() as connection:
-            return _live_parts(connection, attempt)
+            return _live_parts(connection, attempt, part_seconds)
 
     def verify(
         self,
@@ -194,12 +194,13 @@ class LedgerStore:
         data: dict[str, Any] | None = None,
         max_live: int | None = None,
         max_parts: int | None = None,
+        part_seconds: int | None = None,
     ) -> Intent:
         """Remember that this step is about to be sent. Only the caller that gets a fresh intent may send.
 
         Only the DAG run that holds the attempt gets one (NotHolder). With `max_live`, at most so many attempts of the
         environment may have a live vendor run (LedgerFull names those that do). With `max_parts`, at most so many parts of the
-        attempt may be unanswered at once (LedgerFull as well).
+        attempt may be unanswered at once (LedgerFull as well); those that were sent more than `part_seconds` ago do not count.
         """
         with self.database.writing() as connection:
             if max_live is not None:
@@ -213,7 +214,7 @@ class LedgerStore:
             _check_holder(fold(chain), standing, step, origin)
             if max_live is not None and not _has_place(connection, attempt):
                 _check_places(_live(connection, attempt.vendor, attempt.environment), attempt, max_live)
-            if max_parts is not None and (live := _live_parts(connection, attempt)) >= max_parts:
+            if max_parts is not None and (live := _live_parts(connection, attempt, part_seconds)) >= max_parts:
                 raise LedgerFull(
                     f"{attempt} must wait with {key or step}: {live} of at most {max_parts} of its parts are under way.",
                     attempt=attempt.key,
@@ -277,7 +278,7 @@ def _has_place(connection: Connection, attempt: Attempt) -> bool:
     return state is None or not RunState(state).is_final
 
 
-def _live_parts(connection: Connection, attempt: Attempt) -> int:
+def _live_parts(connection: Connection, attempt: Attempt, part_seconds: int | None) -> int:
     """Counted by the database: an attempt of thousands of parts is not read whole for each of them."""
     sent, known = LEDGER.alias(), LEDGER.alias()
     batch = ("vendor", "environment", "batch_id", "attempt", "step", "key")
@@ -293,6 +294,9 @@ def _live_parts(connection: Connection, attempt: Attempt) -> int:
         sent.c.step != ADMIT,
         sent.c.kind == Kind.INTENT.value,
     )
+    if part_seconds is not None:
+        begun = (datetime.now(UTC) - timedelta(seconds=part_seconds)).isoformat(timespec="microseconds")
+        mine = and_(mine, sent.c.at >= begun)
     return connection.scalar(select(func.count()).select_from(sent).where(mine, ~over.exists())) or 0
 
 

@@ -99,8 +99,21 @@ class ApproveOperator(AskPersonOperator):
                 work.record(Kind.RESULT, key=part, ref=work.standing.ref, state=RunState.SUCCEEDED, note=why, data=data)
                 self.log.info("%s", why)
                 return APPROVE
+            self._must_be_the_first_question(work, part, matter)
             self.body = self.facts(work)
             return self.ask(context, work, "Asked a person whether it may go on.", key=part, data={MATTER: matter})
+
+    def _must_be_the_first_question(self, work: Work, part: str, matter: str) -> None:
+        """Airflow 3.3.2 goes on showing the first question of a task, also where it asks another one after it was cleared."""
+        from ferry.ledger.entries import Kind
+
+        asked = [entry for entry in work.standing.entries if (entry.step, entry.key) == (self.step, part)]
+        mine = [entry for entry in asked if entry.kind is Kind.ASKED and entry.origin.same_run(work.origin)]
+        if mine and mine[0].data.get(MATTER, "") != matter:
+            raise AirflowFailException(
+                "What is to be decided has changed since this DAG run first asked, and the page would show the old question. "
+                "Nothing was sent. Trigger it again: a new DAG run asks anew."
+            )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Write the answer, who gave it and why; it is an answer to what was shown, whatever has happened since."""

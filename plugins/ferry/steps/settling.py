@@ -8,7 +8,7 @@ from typing import Any
 from ferry.core.errors import NotBalanced
 from ferry.core.model import Counts, RunState
 from ferry.ledger.entries import ADMIT, START, UNDO, AttemptStanding, Verdict, part_of
-from ferry.steps.undoing import LEFT
+from ferry.steps.undoing import LEFT, undo_part
 from ferry.steps.work import Work
 
 CHECK = "check_"
@@ -39,8 +39,9 @@ def settle_undo(work: Work) -> dict[str, Any]:
     """Write the verdict of an attempt that was to be undone; raise unless nothing of it is left."""
     standing = _judged(work)
     looked = standing.results.get(("confirm_undo", ""))
-    left = looked.data.get(LEFT) if looked else 0  # of parts, some may be back since an earlier undo
-    if standing.undoing and not standing.is_open and standing.run_state is RunState.CANCELLED and not left:
+    mine = looked is not None and looked.seq > int(undo_part(work) or 0)  # and not what an earlier undo came to
+    left = looked.data.get(LEFT) if looked else 0
+    if mine and not left and standing.undoing and not standing.is_open and standing.run_state is RunState.CANCELLED:
         return _told(standing)
     asked = [
         entry.note
@@ -83,12 +84,14 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
     if not standing.started:
         return _before_start(standing)
-    of_parts = any(
-        part_of(start.key) for start in standing.starts
-    )  # its errors are about some parts, and say nothing of the rest
-    fetched = None if of_parts else results.get(("fetch_errors", ""))
+    fetched = None if _of_parts(standing) else results.get(("fetch_errors", ""))
     verdict = FAILED.get(standing.run_state) if fetched and standing.run_state else None
     return (verdict, Counts.from_json(fetched.counts), fetched.note) if fetched and verdict else _unfinished(standing)
+
+
+def _of_parts(standing: AttemptStanding) -> bool:
+    """Whether the run has parts: what went wrong with some of them says nothing of the rest."""
+    return any(part_of(start.key) for start in standing.starts)
 
 
 def _changed(standing: AttemptStanding) -> bool:
@@ -117,7 +120,7 @@ def _taken_back(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     counts = Counts.from_json(looked.counts)
     if seen.state is not RunState.CANCELLED:
         return Verdict.UNBALANCED, counts, looked.note
-    failed = ("fetch_errors", "") in standing.results and ("reconcile", "") not in standing.results
+    failed = ("fetch_errors", "") in standing.results and ("reconcile", "") not in standing.results and not _of_parts(standing)
     return (Verdict.REFUSED if failed else Verdict.UNDONE), counts, looked.note
 
 

@@ -203,18 +203,19 @@ class LivePlaceTrigger(BaseTrigger):
         max_live: int,
         *,
         max_parts: int = 0,
+        part_seconds: int | None = None,
         first_look: float = 0.0,
         pause: float = 10.0,
         tolerance: float = 600.0,
         **_newer: Any,
     ) -> None:
         super().__init__()
-        self.attempt, self.max_live, self.max_parts = attempt, max_live, max_parts
+        self.attempt, self.max_live, self.max_parts, self.part_seconds = attempt, max_live, max_parts, part_seconds
         self.first_look, self.pause, self.tolerance = first_look, pause, tolerance
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and plain JSON."""
-        names = ("attempt", "max_live", "max_parts", "first_look", "pause", "tolerance")
+        names = ("attempt", "max_live", "max_parts", "part_seconds", "first_look", "pause", "tolerance")
         kwargs = {name: getattr(self, name) for name in names}
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
@@ -228,7 +229,7 @@ class LivePlaceTrigger(BaseTrigger):
 
     def _is_room(self, ledger: LedgerStore) -> bool:
         attempt = Attempt.parse(self.attempt)
-        if self.max_parts and ledger.live_parts(attempt) >= self.max_parts:
+        if self.max_parts and ledger.live_parts(attempt, self.part_seconds) >= self.max_parts:
             return False
         live = ledger.live(attempt.vendor, attempt.environment)
         if not self.max_parts:

@@ -29,7 +29,7 @@ def admit_undo(hook_class: type[VendorHook[Any]], batch_id: str, context: Contex
     if last is None:
         raise BadInput(f"Ferry has started nothing for batch {batch_id}, so there is nothing to undo. Nothing was sent.")
     taken_back = last.verdict is Verdict.UNDONE or (last.run_state is RunState.CANCELLED and not last.is_open)
-    if taken_back and not last.counts.accepted:  # else it was taken back in part, and more may be
+    if taken_back and not (last.counts.accepted or last.counts.rejected):  # else it was taken back in part, and more may be
         note = f"{last.attempt} is undone already; nothing is left to do"
         return Admission("balanced", last.attempt, last.holder, note)
     if not last.start_known:

@@ -144,7 +144,7 @@ class Work:
         ref: str = "",
         at: str = "",
         data: dict[str, Any] | None = None,
-        repeats: bool = False,
+        weighed: int = 0,
         evidence: Callable[[], Filed | None] = lambda: None,
         **limits: int | None,
     ) -> Entry | None:
@@ -152,11 +152,11 @@ class Work:
 
         The intent is in the ledger before anything is sent. Whoever finds an intent without a result never sends. Only a
         certain no of the vendor (or a connection that was never made) frees the step for another intent, with another key.
-        `data` goes into the intent: what must be known to tell later whether it took effect. With `repeats`, an end that left
-        something behind frees the step as well: only where the vendor's contract says that the same call mends it.
+        `data` goes into the intent: what must be known to tell later whether it took effect. An answer whose
+        number in the ledger is no higher than `weighed` frees the step as well, whatever it was: the caller has weighed it.
         `evidence` names the file that the verb made of the answer. `limits` are the ledger's: `max_live`, `max_parts`.
         """
-        key = self._free_key(part, repeats=repeats)
+        key = self._free_key(part, weighed)
         intent: Intent = self.ledger.intend(self.attempt, self.step, key=key, ref=ref, origin=self.origin, data=data, **limits)
         if not intent.fresh:
             return intent.result
@@ -207,13 +207,12 @@ class Work:
         keys = [key for step, key in intents if step == self.step and part_of(key) == part]
         return keys[-1] if keys else part
 
-    def _free_key(self, part: str = "", *, repeats: bool = False) -> str:
-        """The key of the last intent, or a new one where that intent is known to have come to nothing (or may be repeated)."""
+    def _free_key(self, part: str = "", weighed: int = 0) -> str:
+        """The key of the last intent, or a new one where that intent is known to have come to nothing, or was weighed."""
         standing = self.standing
         last = self._last_key(part, standing)
         done = standing.answers.get((self.step, last))
-        free = {RunState.FAILED_CLEAN, RunState.FAILED_DIRTY} if repeats else {RunState.FAILED_CLEAN}
-        if done is None or done.state not in free:
+        if done is None or (done.state is not RunState.FAILED_CLEAN and done.seq > weighed):
             return last
         number = int(last.partition(AGAIN)[2] or 1) + 1
         return f"{part}{AGAIN}{number}"

@@ -9,6 +9,17 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
+NUMBER: dict[str, Any] = {"type": ["number", "null"], "minimum": 0}
+WHOLE: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
+YES_NO: dict[str, Any] = {"type": ["boolean", "null"]}
+"""JSON schemas of the fields that connection forms are made of; an empty field is null."""
+
+
+def form_field(label: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
+    """One field of a vendor's connection form; `more` are further rules of its schema."""
+    return {"label": label, "description": description, "schema": {**schema, **more}}
+
 
 @dataclass(frozen=True, slots=True)
 class Vendor:

@@ -18,40 +18,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferry.vendors import Vendor
-
-TEXT: dict[str, Any] = {"type": ["string", "null"]}
-NUMBER: dict[str, Any] = {"type": ["number", "null"], "minimum": 0}
-WHOLE: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
-YES_NO: dict[str, Any] = {"type": ["boolean", "null"]}
-
-
-def _field(label: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {**schema, **more}}
-
+from ferry.vendors import NUMBER, TEXT, WHOLE, YES_NO, Vendor, form_field
 
 FIELDS = {
-    "answer_timeout": _field(
+    "answer_timeout": form_field(
         "Migration timeout (s)",
         NUMBER,
         "Seconds to wait for the answer to a migration or reversal, which comes when Domo is done with it; empty for 900.",
     ),
-    "visible_delay": _field(
+    "visible_delay": form_field(
         "Visible delay (s)",
         NUMBER,
         "How late the candidates list may be. So long it is watched after an answer was lost, before a person is asked; "
         "empty for 300.",
     ),
-    "max_live_runs": _field(
+    "max_live_runs": form_field(
         "Live batches at most",
         WHOLE,
         "How many batches may be under way at once in this instance, each with as many calls at once as its manifest says; "
         "empty for 2.",
     ),
-    "requests_per_second": _field("Requests per second", NUMBER, "Per process; empty for 1."),
-    "read_timeout": _field("Read timeout (s)", NUMBER, "Seconds to wait for a list; empty for 60."),
-    "ui_url": _field("Domo address", TEXT, "Address people open in a browser, for the link on each task.", format="uri"),
-    "sandbox": _field("Sandbox", YES_NO, "Allow http. Only for Ferry's own sandbox."),
+    "requests_per_second": form_field("Requests per second", NUMBER, "Per process; empty for 1."),
+    "read_timeout": form_field("Read timeout (s)", NUMBER, "Seconds to wait for a list; empty for 60."),
+    "ui_url": form_field("Domo address", TEXT, "Address people open in a browser, for the link on each task.", format="uri"),
+    "sandbox": form_field("Sandbox", YES_NO, "Allow http. Only for Ferry's own sandbox."),
 }
 
 

@@ -79,9 +79,22 @@ class InstanceCheck:
         """The items, with a word on those that need not be sent."""
         placed = []
         for item in items:
-            there = candidates.get(item.id)
-            placed.append(item if there is None or not there.migrated else self._already(item, account, there))
+            there, known = candidates.get(item.id), self.earlier.get(item.id)
+            if there is not None and known is not None and known.half_done:
+                placed.append(self._unfinished(item, account, known))
+            else:
+                placed.append(item if there is None or not there.migrated else self._already(item, account, there))
         return placed
+
+    def _unfinished(self, item: Item, account: Account, known: Moved) -> Item:
+        """Left half-done before: it is sent, whatever the list shows."""
+        if not known.is_the_same(item, account):
+            message = (
+                f"The datasource was left half-done by {known.by} with another account or other coordinates; the documented "
+                "cure is the very same call."
+            )
+            self.mapping.at(item.id, Level.WARNING, Code.OTHER_COORDINATES, message)
+        return replace(item, unfinished=known.by)
 
     def name_strangers(self, api: DomoApi, account: Account, candidates: Candidates, strangers: Sequence[str]) -> Exchange[None]:
         """Say of each id that the account cannot take why: another type's, misspelt, or known to nobody."""
@@ -101,14 +114,6 @@ class InstanceCheck:
         """Migrated before this attempt: by an earlier one, as the manifest says now or otherwise, or by somebody else."""
         when = f" on {there.date}" if there.date else ""
         known = self.earlier.get(item.id)
-        if known and known.half_done:
-            if not known.is_the_same(item, account):
-                message = (
-                    f"The datasource was left half-done by {known.by} with another account or other coordinates; the documented "
-                    "cure is the very same call."
-                )
-                self.mapping.at(item.id, Level.WARNING, Code.OTHER_COORDINATES, message)
-            return replace(item, unfinished=known.by)
         if known:
             if known.is_the_same(item, account):
                 message = f"The datasource was migrated by {known.by} already; nothing is sent for it."

@@ -136,10 +136,10 @@ class MappingCheck:
         for column in [column for column in COLUMNS if column not in header]:
             message = f"The column {column!r} is missing; the header must be {','.join(COLUMNS)}."
             self.into.add(Level.ERROR, Code.COLUMN_MISSING, message, file=name, table=TABLE, line=1, column=column)
-        for column in [column for column in header if column not in COLUMNS]:
-            shown = visible(column)[:40]
-            message = f"The column {shown!r} is not used; the header is {','.join(COLUMNS)}."
-            self.into.add(Level.WARNING, Code.COLUMN_UNKNOWN, message, file=name, table=TABLE, line=1, column=shown)
+        for number, told in [(number, told) for number, told in enumerate(header, 1) if told not in COLUMNS]:
+            message = f"Column {number} is not used; the header is {','.join(COLUMNS)}."
+            where = Place(name, TABLE, 0, 1, f"column {number}", visible(told))  # by its number: without a header it is a cell
+            self.into.at(where, Level.WARNING, Code.COLUMN_UNKNOWN, message)
         twice = [column for column in COLUMNS if header.count(column) > 1]
         for column in twice:
             message = f"The column {column!r} stands there more than once, and nobody can say which is meant."

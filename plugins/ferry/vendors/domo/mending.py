@@ -10,7 +10,7 @@ from ferry.core.model import RunState
 from ferry.ledger.entries import Entry, Kind
 from ferry.vendors.domo.fates import FORWARD_STEPS, Fate, fates
 from ferry.vendors.domo.moving import Mover, Pause
-from ferry.vendors.domo.planning import plan_of, portions
+from ferry.vendors.domo.planning import kept, plan_of, portions
 from ferry.vendors.domo.vocabulary import Direction
 
 if TYPE_CHECKING:
@@ -25,8 +25,13 @@ _SHOWN = 40
 
 
 def half_done(work: Work) -> dict[str, Fate]:
-    """The datasources that Domo began to change and did not finish, by id."""
-    return {one: fate for one, fate in fates(work.standing).items() if fate.is_half_done}
+    """The datasources that Domo began to change and did not finish, in this attempt or an earlier one, by id."""
+    unfinished = {item.id for item in kept(work) if item.unfinished}
+    return {
+        one: fate
+        for one, fate in fates(work.standing).items()
+        if fate.is_half_done or (one in unfinished and not (fate.has_moved or fate.is_back or fate.is_lost))
+    }
 
 
 def matter_of(broken: dict[str, Fate]) -> str:

@@ -173,9 +173,10 @@ class Mover:
             part=datasource,
             ref=datasource,
             data={DIRECTION: str(self.direction), BEFORE: there.to_json()},
-            repeats=True,
+            weighed=fate.answer.seq if fate.answer else 0,
             evidence=lambda: filed[-1] if filed else None,
             max_parts=self.plan.at_once,
+            part_seconds=part_seconds(self.work),
             max_live=self.work.hook.settings.max_live_runs if self.direction is Direction.FORWARD else None,
         )
 
@@ -236,9 +237,15 @@ def sentence(datasource: str, fate: Fate, direction: Direction, way_on: str) -> 
     toe = f"toe {answer.ref}" if answer and answer.ref != datasource else "no toe"
     because = f": {answer.note.rstrip('.')}" if answer and answer.note else ", without a reason"
     said = f"Datasource {datasource}: the {direction.noun} is {fate.word or 'not known'}{because} ({toe})."
-    if fate.state is RunState.FAILED_CLEAN:
+    if fate.state is RunState.FAILED_CLEAN and not fate.is_half_done:
         return f"{said} Nothing about it was changed. Correct the cause, then {way_on}."
     return f"{said} What is built on it may be broken until the same call completes: {way_on} to send it again."
+
+
+def part_seconds(work: Work) -> int:
+    """How long a call can be under way at most: after that its place is free, whatever became of who watched it."""
+    settings: Any = work.hook.settings
+    return int(settings.answer_timeout + settings.visible_delay) + 60
 
 
 def _done(direction: Direction) -> RunState:

@@ -195,14 +195,14 @@ class DomoConfirmOperator(AskPersonOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Look again, or leave open what nobody has moved; what the list proves by now is adopted either way."""
-        from ferry.vendors.domo.starting import leave_open
+        from ferry.vendors.domo.starting import leave_open, shown
 
         work, chosen, _ = self.answered(context, event)
         with plainly(self.log), work:
             unknown = self._unproved(work)
             if unknown and chosen == LOOK_AGAIN:
                 self._watch(work, unknown, anew=True)
-            leave_open(work, unknown, work.origin.who)
+            leave_open(work, shown(work, unknown), work.origin.who)
             return self.end(work)
 
     def _unproved(self, work: Work) -> dict[str, Fate]:
@@ -218,10 +218,12 @@ class DomoConfirmOperator(AskPersonOperator):
         self.defer(trigger=list_trigger(work, unknown, anew=anew), method_name="weigh")
 
     def _ask(self, context: Context, work: Work, unknown: dict[str, Fate]) -> Any:
-        from ferry.vendors.domo.starting import question
+        from ferry.vendors.domo.starting import IDS, question
 
         self.body = question(unknown)
-        return self.ask(context, work, f"Asked a person about {len(unknown)} answers that were lost.")
+        return self.ask(
+            context, work, f"Asked a person about {len(unknown)} answers that were lost.", data={IDS: sorted(unknown)}
+        )
 
 
 class DomoConfirmStartOperator(DomoConfirmOperator):
@@ -407,10 +409,10 @@ class DomoConfirmUndoOperator(DomoConfirmOperator):
         super().__init__(subject="Were these datasources of batch {{ params.batch_id }} put back on V1?", **kwargs)
 
     def had_work(self, work: Work) -> bool:
-        """Whether any reversal was sent."""
-        from ferry.vendors.domo.reversing import was_sent
+        """Whether this DAG run was allowed to reverse anything."""
+        from ferry.vendors.domo.reversing import is_approved
 
-        return was_sent(work.standing)
+        return is_approved(work)
 
     def end(self, work: Work) -> dict[str, int]:
         """Counts of the identity."""

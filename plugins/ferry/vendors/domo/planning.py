@@ -107,9 +107,10 @@ def plan_of(work: Work) -> Plan:
 
 
 def is_planned(work: Work) -> bool:
-    """Whether the batch passed its check: without that, nothing was sent and nothing is left to do."""
-    checked = work.standing.results.get((CHECK, ""))
-    return bool(checked and checked.data.get("passed"))
+    """Whether the batch passed its check and is not being reversed: otherwise nothing is left for its migration to do."""
+    standing = work.standing
+    checked = standing.results.get((CHECK, ""))
+    return bool(checked and checked.data.get("passed")) and not standing.undoing
 
 
 def plan_run(work: Work) -> list[list[str]]:

@@ -6,13 +6,14 @@ import csv
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ferry.core.errors import BadInput, BatchRefused
 from ferry.core.model import Counts, RunState
-from ferry.ledger.entries import UNDO, AttemptStanding, Kind
+from ferry.ledger.entries import UNDO, Kind
+from ferry.steps.people import MATTER
 from ferry.steps.undoing import LEFT, reopen, undo_part
 from ferry.vendors.domo.fates import EVERY_STEP, Fate, fates
 from ferry.vendors.domo.moving import Mover, Pause
@@ -21,6 +22,7 @@ from ferry.vendors.domo.vocabulary import Direction
 
 if TYPE_CHECKING:
     from ferry.steps.work import Work
+    from ferry.vendors.domo.mapping import Item
     from ferry.vendors.domo.shapes import Candidates
 
 log = logging.getLogger(__name__)
@@ -41,14 +43,21 @@ def check_undo(work: Work, named: Sequence[str]) -> list[list[str]]:
             "Nothing was sent; correct the list and trigger again."
         )
     listed = _listed(work)
-    wanted = list(dict.fromkeys(named)) or [one for one in items if _is_ours(every.get(one), items[one].already)]
-    due = [one for one in wanted if _can_be_reversed(one, every.get(one), listed)]
-    half = sum(every[one].is_half_done for one in due if one in every)
+    again = {one for one, fate in every.items() if fate.is_back and one in listed and listed[one].migrated}
+    if strangers := [one for one in named if one in again]:
+        raise BadInput(
+            f"{', '.join(strangers[:10])} was put back on V1, and has been migrated again since, not by this attempt. Nothing "
+            "was sent; whoever migrated it must reverse it."
+        )
+    wanted = list(dict.fromkeys(named)) or [one for one in items if _is_ours(every.get(one), items[one])]
+    due = [one for one in wanted if _can_be_reversed(items[one], every.get(one), listed)]
+    _adopt_what_is_back(work, {one: every[one] for one in wanted if one in every and one not in due}, listed)
+    half = sum(_is_broken(items[one], every.get(one)) for one in due)
     with work.desk() as desk:
         path = write_csv(desk / "reversal.csv", ("datasource",), ([one] for one in due))
         filed = work.evidence.file_from(work.attempt, work.step, path.name, path)
     note = f"{len(due):,} of {len(items):,} datasources are to be reversed; {len(wanted) - len(due):,} are on V1 already."
-    data = {"due": len(due), "half_done": half, "matter": _matter(due), "ids": due[:_SHOWN]}
+    data = {"due": len(due), "half_done": half, MATTER: _matter(due), "ids": due[:_SHOWN]}
     work.record(Kind.RESULT, filed, key=part, note=note, data=data)
     log.info("%s", note)
     if not due and not work.standing.undoing:
@@ -56,14 +65,35 @@ def check_undo(work: Work, named: Sequence[str]) -> list[list[str]]:
     return portions(due)
 
 
-def _is_ours(fate: Fate | None, already: str) -> bool:
-    """Whether Ferry has moved it, in this attempt or an earlier one, or left it half-done."""
-    return already.startswith("attempt") if fate is None or fate.intent is None else not fate.is_back
+def _is_ours(fate: Fate | None, item: Item) -> bool:
+    """Whether Ferry has moved it, or may have, in this attempt or an earlier one, or left it half-done."""
+    if fate is None or fate.intent is None:
+        return item.already.startswith("attempt") or bool(item.unfinished)
+    may_be_there = fate.has_moved or fate.is_lost or fate.in_doubt or fate.direction is Direction.BACK
+    return not fate.is_back and (may_be_there or _is_broken(item, fate))
 
 
-def _can_be_reversed(datasource: str, fate: Fate | None, listed: Candidates) -> bool:
-    half = fate is not None and fate.is_half_done
-    return half or (datasource in listed and listed[datasource].migrated)
+def _can_be_reversed(item: Item, fate: Fate | None, listed: Candidates) -> bool:
+    return _is_broken(item, fate) or (item.id in listed and listed[item.id].migrated)
+
+
+def _is_broken(item: Item, fate: Fate | None) -> bool:
+    """Whether it is half-done, by this attempt or by an earlier one of whose cure nobody knows."""
+    if fate is None or fate.intent is None:
+        return bool(item.unfinished)
+    return fate.is_half_done or (bool(item.unfinished) and not (fate.has_moved or fate.is_back))
+
+
+def _adopt_what_is_back(work: Work, others: Mapping[str, Fate], listed: Candidates) -> None:
+    """What was moved and stands on V1 again needs no call: somebody reversed it, or a call whose answer was lost did."""
+    for datasource, fate in others.items():
+        there = listed.get(datasource)
+        if fate.is_back or there is None or there.migrated or not (fate.has_moved or fate.is_of(UNDO)):
+            continue
+        key = fate.intent.key if fate.intent and fate.is_of(UNDO) and fate.is_lost else datasource
+        facts: dict[str, Any] = {"word": Direction.BACK.done, "state": RunState.CANCELLED}
+        note = "Domo's list shows the datasource on V1 again; nothing was sent."
+        work.record(Kind.ADOPTED, step=UNDO, key=key, ref=datasource, note=note, **facts)
 
 
 def _listed(work: Work) -> Candidates:
@@ -89,7 +119,7 @@ def _due(work: Work) -> list[str]:
 
 def undo_matter(work: Work) -> str:
     """The hash of what an approval is given for: exactly these datasources."""
-    return str(_checked(work).get("matter", ""))
+    return str(_checked(work).get(MATTER, ""))
 
 
 def undo_facts(work: Work) -> str:
@@ -151,41 +181,46 @@ def undo_mover(work: Work) -> Mover:
 
 def _must_be_approved(work: Work) -> None:
     said = work.standing.results.get(("approve_undo", undo_part(work)))
-    if said is None or said.state is not RunState.SUCCEEDED:
+    agreed = said is not None and said.state is RunState.SUCCEEDED and said.data.get(MATTER) == undo_matter(work)
+    if not agreed:
         raise BatchRefused(
-            f"Nobody has approved the reversal of {work.attempt}, so nothing is reversed. Clear approve_undo to ask again."
+            f"Nobody has approved this very reversal of {work.attempt}, so nothing is reversed. Trigger reverse_domo again."
         )
 
 
-def was_sent(standing: AttemptStanding) -> bool:
-    """Whether the DAG run that holds the attempt, or an earlier one, has sent a reversal or found one done."""
-    return any(entry.step == UNDO for entry in standing.entries)
+def is_approved(work: Work) -> bool:
+    """Whether this DAG run was allowed to reverse anything; otherwise there is nothing to confirm."""
+    said = work.standing.results.get(("approve_undo", undo_part(work)))
+    return said is not None and said.state is RunState.SUCCEEDED
 
 
 def confirm_undo(work: Work) -> dict[str, int]:
     """How the reversal ended as a whole, and the counts of the identity: what is back on V1 has not arrived."""
     items, every, listed = kept(work), fates(work.standing, EVERY_STEP), _listed(work)
-    sent = {one: every.get(one) or Fate() for one in _due(work)}
+    dealt_with = {one: fate for one, fate in every.items() if fate.is_of(UNDO)}
+    sent = dealt_with | {one: every.get(one) or Fate() for one in _due(work)}
     back = [one for one, fate in sent.items() if fate.is_back]
     left = {one: fate for one, fate in sent.items() if not fate.is_back}
-    on_v2 = sum(item.id in listed and listed[item.id].migrated and not _is_broken(every.get(item.id)) for item in items)
-    rejected = sum(_is_broken(every.get(item.id)) for item in items)
+    broken = {item.id for item in items if _is_broken(item, every.get(item.id))}
+    on_v2 = sum(item.id in listed and listed[item.id].migrated and item.id not in broken for item in items)
+    rejected = len(broken)
     counts = asdict(Counts(len(items), accepted=on_v2, rejected=rejected, unprocessed=len(items) - on_v2 - rejected))
     word = ", ".join(f"{number:,} {name}" for name, number in sorted(Counter(_word(fate) for fate in sent.values()).items()))
     note = f"{len(back):,} of {len(items):,} datasources were put back on V1; {on_v2:,} are on V2."
     if left:
         told = " ".join(f"{one}: {_word(fate)}." for one, fate in list(left.items())[:3])
         note += f" Not reversed: {told} Correct the cause, then trigger reverse_domo again."
-    if back or any(fate.is_half_done or fate.is_lost for fate in left.values()):
-        state = RunState.FAILED_DIRTY if left else RunState.CANCELLED
+    elif broken:
+        named = f"{', '.join(sorted(broken)[:3])}{' ...' if len(broken) > 3 else ''}"  # as many as a person reads
+        note += f" Half-done: {named}. Repeat the migration, or reverse it."
+    since = int(undo_part(work) or 0)
+    moved_now = any(fate.answer is not None and fate.answer.seq > since for fate in dealt_with.values())
+    if moved_now or broken or any(fate.is_lost for fate in left.values()):
+        state = RunState.FAILED_DIRTY if left or broken else RunState.CANCELLED
         work.record(Kind.RESULT, step="await_undo", word=word, state=state, note=note)
     work.record(Kind.RESULT, note=note, counts=counts, data={LEFT: len(left)})
     log.info("%s", note)
     return counts
-
-
-def _is_broken(fate: Fate | None) -> bool:
-    return fate is not None and fate.is_half_done
 
 
 def _word(fate: Fate) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ferry.steps.work import Work
 
 _SHOWN = 40
+IDS = "ids"
+"""Key in the data of a question: the datasources it is about."""
 
 
 def start(work: Work, datasources: Sequence[str], *, rested: bool = False, watched: Sequence[str] = ()) -> Pause | dict[str, int]:
@@ -74,9 +76,16 @@ def question(unknown: Mapping[str, Fate]) -> str:
             *more,
             "",
             "Look at them in Domo. **Look again** watches the list once more. The other answer leaves them open and the batch",
-            "red: whoever clears the task then, or triggers the batch again, sends them again.",
+            "red: whoever triggers the batch (or its reversal) again sends them again.",
         ]
     )
+
+
+def shown(work: Work, unknown: Mapping[str, Fate]) -> dict[str, Fate]:
+    """Those that the answer is about: Airflow 3.3.2 goes on showing a task's first question, whatever it asks later."""
+    asked = [e for e in work.standing.entries if e.step == work.step and e.kind is Kind.ASKED and e.origin.same_run(work.origin)]
+    first = set(asked[0].data.get(IDS) or []) if asked else set()
+    return {one: fate for one, fate in unknown.items() if one in first}
 
 
 def leave_open(work: Work, unknown: Mapping[str, Fate], who: str) -> None:

@@ -11,6 +11,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
 from ferry.steps.triggers import LivePlaceTrigger
 from ferry.vendors.domo.fates import EVERY_STEP, Fate, fates
+from ferry.vendors.domo.moving import part_seconds
 from ferry.vendors.domo.planning import plan_of
 from ferry.vendors.domo.starting import deadline_of
 from ferry.vendors.domo.triggers import DomoListTrigger
@@ -35,7 +36,10 @@ def trigger_for(work: Work, pause: Pause) -> BaseTrigger:
     if pause.why == "room":
         limit = work.hook.settings.max_live_runs
         parts = plan_of(work).at_once
-        return LivePlaceTrigger(work.attempt.key, limit, max_parts=parts, first_look=FIRST_LOOK, pause=ROOM_PAUSE)
+        kept = part_seconds(work)
+        return LivePlaceTrigger(
+            work.attempt.key, limit, max_parts=parts, part_seconds=kept, first_look=FIRST_LOOK, pause=ROOM_PAUSE
+        )
     return list_trigger(work, {pause.datasource: fates(work.standing, EVERY_STEP)[pause.datasource]})
 
 

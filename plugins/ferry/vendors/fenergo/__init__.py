@@ -17,41 +17,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferry.vendors import Vendor
-
-TEXT: dict[str, Any] = {"type": ["string", "null"]}
-NUMBER: dict[str, Any] = {"type": ["number", "null"], "minimum": 0}
-WHOLE: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
-YES_NO: dict[str, Any] = {"type": ["boolean", "null"]}
-
-
-def _field(label: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {**schema, **more}}
-
+from ferry.vendors import NUMBER, TEXT, WHOLE, YES_NO, Vendor, form_field
 
 FIELDS = {
-    "tenant_id": _field("Tenant id", TEXT, "The tenant's UUID, sent as X-TENANT-ID with every call."),
-    "token_url": _field(
+    "tenant_id": form_field("Tenant id", TEXT, "The tenant's UUID, sent as X-TENANT-ID with every call."),
+    "token_url": form_field(
         "Token URL", TEXT, "OAuth token endpoint, for example https://identity.fenergox.com/connect/token.", format="uri"
     ),
-    "scope": _field("Scope", TEXT, "Scopes of the token; empty for fenx.datamigration.read fenx.datamigration.write."),
-    "command_api_version": _field("Command API version", TEXT, "v2, or v1 for tenants without it.", enum=["v2", "v1", None]),
-    "max_live_runs": _field(
+    "scope": form_field("Scope", TEXT, "Scopes of the token; empty for fenx.datamigration.read fenx.datamigration.write."),
+    "command_api_version": form_field("Command API version", TEXT, "v2, or v1 for tenants without it.", enum=["v2", "v1", None]),
+    "max_live_runs": form_field(
         "Live runs at most", WHOLE, "How many started migrations may be unfinished at once in this environment; empty for 4."
     ),
-    "requests_per_second": _field(
+    "requests_per_second": form_field(
         "Requests per second", NUMBER, "Per process; empty for 10. The tenant's own limit is 50 (test) or 200 (production)."
     ),
-    "link_hosts": _field(
+    "link_hosts": form_field(
         "Hosts of signed links", TEXT, "Comma-separated patterns; empty for *.amazonaws.com. Links to other hosts are refused."
     ),
-    "upload_method": _field("Upload verb", TEXT, "HTTP verb for signed upload links; empty for PUT.", enum=["PUT", "POST", None]),
-    "upload_content_type": _field("Upload content type", TEXT, "Empty for text/csv; 'none' to send no header."),
-    "success_words": _field("Success words", TEXT, "Extra status words that mean success, comma-separated."),
-    "failure_words": _field("Failure words", TEXT, "Extra status words that mean failure, comma-separated."),
-    "read_timeout": _field("Read timeout (s)", NUMBER, "Seconds to wait for an answer; empty for 60."),
-    "ui_url": _field("FenX address", TEXT, "Address of the FenX user interface, for the link on each task.", format="uri"),
-    "sandbox": _field("Sandbox", YES_NO, "Allow http and loopback addresses. Only for Ferry's own sandbox."),
+    "upload_method": form_field(
+        "Upload verb", TEXT, "HTTP verb for signed upload links; empty for PUT.", enum=["PUT", "POST", None]
+    ),
+    "upload_content_type": form_field("Upload content type", TEXT, "Empty for text/csv; 'none' to send no header."),
+    "success_words": form_field("Success words", TEXT, "Extra status words that mean success, comma-separated."),
+    "failure_words": form_field("Failure words", TEXT, "Extra status words that mean failure, comma-separated."),
+    "read_timeout": form_field("Read timeout (s)", NUMBER, "Seconds to wait for an answer; empty for 60."),
+    "ui_url": form_field("FenX address", TEXT, "Address of the FenX user interface, for the link on each task.", format="uri"),
+    "sandbox": form_field("Sandbox", YES_NO, "Allow http and loopback addresses. Only for Ferry's own sandbox."),
 }
 
 

@@ -18,39 +18,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferry.vendors import Vendor
+from ferry.vendors import NUMBER, TEXT, WHOLE, YES_NO, Vendor, form_field
 
 SOURCE, TARGET = "microstrategy_source", "microstrategy_target"
 """The usual ids of the two connections; a manifest may name others."""
 
-TEXT: dict[str, Any] = {"type": ["string", "null"]}
-NUMBER: dict[str, Any] = {"type": ["number", "null"], "minimum": 0}
-WHOLE: dict[str, Any] = {"type": ["integer", "null"], "minimum": 1}
-YES_NO: dict[str, Any] = {"type": ["boolean", "null"]}
-
-
-def _field(label: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {**schema, **more}}
-
-
 FIELDS = {
-    "login_mode": _field(
+    "login_mode": form_field(
         "Login mode",
         WHOLE,
         "1 standard, 16 LDAP, 4096 API token: then the token is the password, and the user stays empty. Empty for 1.",
         enum=[1, 16, 4096, None],
     ),
-    "environment_id": _field(
+    "environment_id": form_field(
         "Environment id", TEXT, "What the vendor calls this environment; empty for the base URL with one slash at its end."
     ),
-    "environment_name": _field("Environment name", TEXT, "Name shown beside the id; empty for the id."),
-    "max_live_runs": _field(
+    "environment_name": form_field("Environment name", TEXT, "Name shown beside the id; empty for the id."),
+    "max_live_runs": form_field(
         "Live imports at most", WHOLE, "How many imports may be unfinished at once in this environment; empty for 1."
     ),
-    "requests_per_second": _field("Requests per second", NUMBER, "Per process; empty for 10."),
-    "read_timeout": _field("Read timeout (s)", NUMBER, "Seconds to wait for an answer; empty for 60."),
-    "ui_url": _field("Library address", TEXT, "Address people open in a browser, for the link on each task.", format="uri"),
-    "sandbox": _field("Sandbox", YES_NO, "Only for Ferry's own sandbox."),
+    "requests_per_second": form_field("Requests per second", NUMBER, "Per process; empty for 10."),
+    "read_timeout": form_field("Read timeout (s)", NUMBER, "Seconds to wait for an answer; empty for 60."),
+    "ui_url": form_field("Library address", TEXT, "Address people open in a browser, for the link on each task.", format="uri"),
+    "sandbox": form_field("Sandbox", YES_NO, "Only for Ferry's own sandbox."),
 }
 
 
