@@ -77,7 +77,6 @@ def ends(path):
         "never": Weather(fault=faulty(path, "drop_before")),
         "refused": Weather(fault=faulty(path, "status", status=403)),
         "odd": Weather(fault=faulty(path, "status", status=302, body=sorry)),
-        "the second": Weather(map_index=1),
         "the second lost": Weather(fault=faulty(path.replace(ORDERS, LINES), "drop_after"), map_index=1),
     }
 

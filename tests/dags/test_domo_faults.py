@@ -57,59 +57,59 @@ SAYS = {
 }
 
 ONCE = """
-              before  after   429     429+    500     503     401     403     delay   cut     garbage
-types         ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-accounts      ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-candidates    ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-elsewhere     ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-before        ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-migrate       asks    ok      ok      ok      asks    asks    token   who     asks    ok      asks
-watch         ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
-weigh         ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-before_repeat ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-repeat        asks    ok      ok      ok      asks    asks    token   who     asks    ok      asks
-confirm       ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-answered      ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-late          ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-watch_late    ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
-count         ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-before_mend   ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-mend          unknown unknown ok      ok      unknown unknown token   who     unknown unknown unknown
-mend_again    unknown ok      ok      ok      unknown unknown token   who     unknown ok      unknown
-check_undo    ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-before_undo   ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-undo          asks    ok      ok      ok      asks    asks    token   who     asks    ok      asks
-watch_undo    ok      ok      ok      ok      ok      ok      ok      ok      ok      ok      ok
-confirm_undo  ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
-undone        ok      ok      ok      ok      ok      ok      token   who     ok      ok      odd
+              before  after   429+    500     401     403     delay   cut     garbage
+types         ok      ok      ok      ok      token   who     ok      ok      odd
+accounts      ok      ok      ok      ok      token   who     ok      ok      odd
+candidates    ok      ok      ok      ok      token   who     ok      ok      odd
+elsewhere     ok      ok      ok      ok      token   who     ok      ok      odd
+before        ok      ok      ok      ok      token   who     ok      ok      odd
+migrate       asks    ok      ok      asks    token   who     asks    ok      asks
+watch         ok      ok      ok      ok      ok      ok      ok      ok      ok
+weigh         ok      ok      ok      ok      token   who     ok      ok      odd
+before_repeat ok      ok      ok      ok      token   who     ok      ok      odd
+repeat        asks    ok      ok      asks    token   who     asks    ok      asks
+confirm       ok      ok      ok      ok      token   who     ok      ok      odd
+answered      ok      ok      ok      ok      token   who     ok      ok      odd
+late          ok      ok      ok      ok      token   who     ok      ok      odd
+watch_late    ok      ok      ok      ok      ok      ok      ok      ok      ok
+count         ok      ok      ok      ok      token   who     ok      ok      odd
+before_mend   ok      ok      ok      ok      token   who     ok      ok      odd
+mend          unknown unknown ok      unknown token   who     unknown unknown unknown
+mend_again    unknown ok      ok      unknown token   who     unknown ok      unknown
+check_undo    ok      ok      ok      ok      token   who     ok      ok      odd
+before_undo   ok      ok      ok      ok      token   who     ok      ok      odd
+undo          asks    ok      ok      asks    token   who     asks    ok      asks
+watch_undo    ok      ok      ok      ok      ok      ok      ok      ok      ok
+confirm_undo  ok      ok      ok      ok      token   who     ok      ok      odd
+undone        ok      ok      ok      ok      token   who     ok      ok      odd
 """
 
 ALWAYS = """
-              before  429+    403     garbage
-types         away    away    who     odd
-accounts      away    away    who     odd
-candidates    away    away    who     odd
-elsewhere     away    away    who     odd
-before        away    away    who     odd
-migrate       asks    away    who     asks
-watch         away    away    who     odd
-weigh         away    away    who     odd
-before_repeat away    away    who     odd
-repeat        asks    away    who     asks
-confirm       away    away    who     odd
-answered      away    away    who     odd
-late          away    away    who     odd
-watch_late    away    away    who     odd
-count         away    away    who     odd
-before_mend   away    away    who     odd
-mend          unknown away    who     unknown
-mend_again    unknown away    who     unknown
-check_undo    away    away    who     odd
-before_undo   away    away    who     odd
-undo          asks    away    who     asks
-watch_undo    away    away    who     odd
-confirm_undo  away    away    who     odd
-undone        away    away    who     odd
+              before  403
+types         away    who
+accounts      away    who
+candidates    away    who
+elsewhere     away    who
+before        away    who
+migrate       asks    who
+watch         away    who
+weigh         away    who
+before_repeat away    who
+repeat        asks    who
+confirm       away    who
+answered      away    who
+late          away    who
+watch_late    away    who
+count         away    who
+before_mend   away    who
+mend          unknown who
+mend_again    unknown who
+check_undo    away    who
+before_undo   away    who
+undo          asks    who
+watch_undo    away    who
+confirm_undo  away    who
+undone        away    who
 """
 
 
