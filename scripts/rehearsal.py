@@ -45,8 +45,14 @@ class Expectation(Strict):
     attempts: int = 1
     answers: Mapping[str, str] = Field(default_factory=dict)
     """What a person answers in the demo, by the task that asks."""
+    reads: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """What they look up for it, by the task that asks and the form's field: a path of the sandbox's control endpoints."""
     then: str = ""
     """The DAG that a person triggers with the batch once its first DAG run has ended, such as an undo."""
+    meanwhile: str = ""
+    """The DAG that a person triggers with the batch while its run is waited for, such as a stop."""
+    after: str = ""
+    """The batch that makes this one: it has no manifest before, and a person triggers it when that one has ended."""
     holds: tuple[Holding, ...] = ()
     lacks: tuple[Holding, ...] = ()
 
@@ -68,6 +74,8 @@ class DemoBatch:
     vendor: str
     batch_id: str
     due: date
+    dag: str
+    """The DAG that moves it."""
     folder: Path
     expected: Expectation
 
@@ -77,9 +85,15 @@ class DemoBatch:
         return f"{self.vendor}/{self.batch_id}"
 
     @property
+    def first_run(self) -> str:
+        """The id of the DAG run that people see end before they do anything further."""
+        return f"{self.batch_id}.{self.expected.attempts}"
+
+    @property
     def later_run(self) -> str:
-        """The id of the DAG run that a person triggers afterwards; empty if nobody does."""
-        return f"{self.batch_id}.{self.expected.then}" if self.expected.then else ""
+        """The id of the DAG run that a person triggers beside it, afterwards or meanwhile; empty if nobody does."""
+        dag = self.expected.then or self.expected.meanwhile
+        return f"{self.batch_id}.{dag}" if dag else ""
 
     def hand_made(self) -> list[dict[str, Any]]:
         """Records that people made at the vendor before Ferry came."""
@@ -137,10 +151,13 @@ def _read(vendor: str, folder: Path) -> DemoBatch:
     path = folder / DEMO
     try:
         expected = Expectation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        due = yaml.safe_load((folder / MANIFEST).read_text(encoding="utf-8"))["due"]
+        made_by = folder.with_name(expected.after) if expected.after else folder
+        told = yaml.safe_load((made_by / MANIFEST).read_text(encoding="utf-8"))
+        due, own = told["due"], all_vendors()[vendor].dag_id
     except (ValidationError, yaml.YAMLError, OSError, KeyError) as error:
         raise DemoError(f"{path} (or the manifest beside it) is not usable: {error}") from error
-    return DemoBatch(vendor, folder.name, due, folder, expected)
+    dag = own if expected.after else told.get("dag", own)
+    return DemoBatch(vendor, folder.name, due, dag, folder, expected)
 
 
 def _by_key(state: Any, holding: Holding) -> dict[str, Mapping[str, Any]]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -137,12 +138,13 @@ def demo_batch(tmp_path):
     folder.mkdir(parents=True)
     with (folder / "company.csv").open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines).writerows([["alternateId", "name", "town"], ["A1", 'Ørsted "Wind", A/S', ""], ["A2", "-Beta", "Łódź"]])
-    return DemoBatch("fenergo", "made-up", date(2026, 1, 1), folder, Expectation(about="x", verdict=Verdict.BALANCED))
+    expected = Expectation(about="x", verdict=Verdict.BALANCED)
+    return DemoBatch("fenergo", "made-up", date(2026, 1, 1), "migrate_fenergo", folder, expected)
 
 
 def holding(batch, **kind):
     expected = batch.expected.model_copy(update=kind)
-    return DemoBatch(batch.vendor, batch.batch_id, batch.due, batch.folder, expected)
+    return replace(batch, expected=expected)
 
 
 HELD = Holding(file="company.csv", at="records.Company")

@@ -24,6 +24,7 @@ from sandbox.server import running
 
 sys.path.append(str(Path(__file__).parent))  # the driver beside this file
 from driver import Clock, Driver, simulate
+from environments import Environments
 from instance import Instance
 from libraries import Libraries
 
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = {
     "fenergo": {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0},
     "domo": {"migrate_seconds": 0.0, "reverse_seconds": 0.0},
+    "dmm": {"queue_seconds": 0.0, "chunk_seconds": 0.0},
     "microstrategy": {"package_seconds": 0.0, "validate_seconds": 0.0, "import_seconds": 0.0, "undo_seconds": 0.0},
 }
 SMALL = {
@@ -256,6 +258,12 @@ def driver(house, sandbox_url, monkeypatch):
 def instance(house):
     """Domo's side of the house."""
     return Instance(house)
+
+
+@pytest.fixture
+def environments(house):
+    """DMM's side of the house."""
+    return Environments(house)
 
 
 @pytest.fixture

@@ -263,6 +263,8 @@ def _blocked(task: Any, states: Mapping[str, str]) -> str:
     above = {states[name] for name in task.upstream_task_ids}
     if task.trigger_rule == TriggerRule.ALL_DONE:
         return ""
+    if task.trigger_rule == TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS:
+        return "upstream_failed" if above & RED else "" if "success" in above else "skipped"
     if task.trigger_rule != TriggerRule.ALL_SUCCESS:
         raise NotImplementedError(f"the driver does not know trigger rule {task.trigger_rule}")
     if above & RED:
@@ -406,7 +408,9 @@ def simulate(driver: Driver, monkeypatch: Any) -> None:
     """Let our code wait by the driver's clock, and ask the driver where it would ask its supervisor."""
     clock = driver.clock
     sleeping = SimpleNamespace(sleep=clock.sleep, monotonic=time.monotonic)
-    awaiting = SimpleNamespace(sleep=clock.asleep, to_thread=asyncio.to_thread)
+    awaiting = SimpleNamespace(
+        sleep=clock.asleep, to_thread=asyncio.to_thread, ensure_future=asyncio.ensure_future, shield=asyncio.shield
+    )
     monkeypatch.setattr("ferry.core.exchange.time", sleeping)
     monkeypatch.setattr("ferry.core.exchange.asyncio", awaiting)
     monkeypatch.setattr("ferry.steps.triggers.asyncio", awaiting)

@@ -49,6 +49,35 @@ EDGES = {
         route_outcome >> fetch_errors, reconcile
         start_run >> confirm_start
     """,
+    "migrate_dmm": """
+        admit_batch >> check_batch
+        await_run >> fetch_outputs
+        check_batch >> create_connection
+        confirm_start >> await_run
+        create_connection >> start_run
+        fetch_errors >> reconcile
+        fetch_outputs >> route_outcome
+        reconcile >> settle_batch
+        route_outcome >> fetch_errors, reconcile
+        start_run >> confirm_start
+    """,
+    "export_dmm": """
+        admit_batch >> check_batch
+        await_run >> fetch_outputs
+        check_batch >> start_run
+        confirm_start >> await_run
+        fetch_errors >> reconcile
+        fetch_outputs >> route_outcome
+        make_batch >> reconcile
+        reconcile >> settle_batch
+        route_outcome >> fetch_errors, make_batch
+        start_run >> confirm_start
+    """,
+    "stop_dmm": """
+        admit_batch >> stop_run
+        await_run >> settle_batch
+        stop_run >> await_run
+    """,
     "reverse_domo": """
         admit_batch >> check_undo
         approve_undo >> undo_run

@@ -281,6 +281,8 @@ def ferry(tmp_path_factory):
                 "undo_microstrategy",
                 "migrate_domo",
                 "reverse_domo",
+                "migrate_dmm",
+                "stop_dmm",
             },
         )
         stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%")

@@ -366,15 +366,51 @@ class Cancelling(SixTrigger):
         self.cancelled = True
 
 
-@pytest.mark.parametrize(("state", "cancelled"), [("deferred", False), ("failed", True), ("success", True), (None, True)])
-def test_a_run_is_cancelled_only_if_its_task_is_no_longer_deferred(started, monkeypatch, state, cancelled):
-    """A triggerer that stalled is told to kill what another one has taken over by then."""
+@pytest.mark.parametrize(
+    ("state", "cancelled"),
+    [
+        ("failed", True),
+        (SimpleNamespace(value="failed"), True),
+        ("skipped", True),
+        ("deferred", False),  # a triggerer that stalled is told to kill what another one has taken over by then
+        ("scheduled", False),  # cleared, to wait anew
+        ("None", False),
+        (None, False),  # gone
+        ("success", False),  # a person has what they wanted
+    ],
+)
+def test_a_run_is_cancelled_only_if_a_person_has_ended_its_task(started, monkeypatch, state, cancelled):
     states = {"b-1.1": {"await_run": state} if state else {}}
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(lambda **_: states))
     wait = trigger(started, Cancelling)
     wait.task_instance = SimpleNamespace(dag_id="migrate_six", run_id="b-1.1", task_id="await_run", map_index=-1, try_number=1)
     asyncio.run(wait.on_kill())
     assert wait.cancelled is cancelled
+
+
+def test_what_a_kill_has_begun_goes_on_though_airflow_cancels_the_trigger_again(started, monkeypatch):
+    """Airflow 3.3.2 does so a second after the first time, whatever on_kill is at."""
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(lambda **_: {"b-1.1": {"await_run": "failed"}}))
+
+    class Slowly(Cancelling):
+        async def cancel(self):
+            begun.set()
+            await asyncio.sleep(0.05)
+            self.cancelled = True
+
+    async def killed_twice():
+        killing = asyncio.ensure_future(wait.on_kill())
+        await begun.wait()
+        killing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await killing
+        assert not wait.cancelled
+        await asyncio.sleep(0.2)
+
+    wait, begun = trigger(started, Slowly), asyncio.Event()
+    wait.task_instance = SimpleNamespace(dag_id="migrate_six", run_id="b-1.1", task_id="await_run", map_index=-1, try_number=1)
+    asyncio.run(killed_twice())
+    assert wait.cancelled
 
 
 def test_a_trigger_that_belongs_to_no_task_cancels_nothing(started):

@@ -186,7 +186,7 @@ def json_of(answer: httpx.Response, what: str) -> Any:
     """The JSON of an answer; VendorNonsense if it is none, without quoting the body (it may hold data)."""
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         kind = answer.headers.get("content-type", "no content type")
         raise VendorNonsense(
             f"The answer to {what} is not JSON ({kind}, {len(answer.content)} bytes). "

@@ -68,7 +68,7 @@ def decide(standing: Standing, request: Request, is_live: IsLive) -> Decision:
     if last.is_open and not last.holder.same_run(request.origin) and is_live(last.holder):
         reason = f"{last.attempt} is held by {last.holder}, which still runs"
         return Decision(Admission("held", last.attempt, last.holder, reason))
-    if request.force and not _force_is_spent(standing, request.origin):
+    if request.force and not force_is_spent(standing, request.origin):
         return _forced(standing, last, request)
     if last.is_open:
         return _go_on(standing, last, request)
@@ -150,7 +150,7 @@ def _forced(standing: Standing, last: AttemptStanding, request: Request) -> Deci
     return _open(standing, request, reason, closing=last if last.is_open else None, forced=True)
 
 
-def _force_is_spent(standing: Standing, origin: Origin) -> bool:
+def force_is_spent(standing: Standing, origin: Origin) -> bool:
     """One DAG run can force one attempt: its retries and clears go on with that one instead of opening more."""
     openings = (entry for attempt in standing.attempts for entry in attempt.openings)
     return any(entry.data.get("forced") and entry.origin.same_run(origin) for entry in openings)

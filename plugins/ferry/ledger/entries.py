@@ -55,7 +55,7 @@ __all__ = [
 
 RUN_STEPS = ("find_run", "open_run", START)
 """The steps whose results name the vendor's run."""
-WATCHED = frozenset({*RUN_STEPS, "await_run", UNDO, "await_undo", "stop_run"})
+WATCHED = frozenset({*RUN_STEPS, "await_run", "fetch_outputs", UNDO, "await_undo", "stop_run"})
 """The steps whose entries say how the vendor's run stands; other steps look at other things."""
 
 

@@ -105,6 +105,13 @@ class LedgerStore:
         with self.database.reading() as connection:
             return _live_parts(connection, attempt, part_seconds)
 
+    def who_has(self, vendor: str, environment: str, step: str, ref: str) -> list[Attempt]:
+        """The attempts of an environment in which that step came back with that ref."""
+        mine = and_(LEDGER.c.vendor == vendor, LEDGER.c.environment == environment, LEDGER.c.step == step, LEDGER.c.ref == ref)
+        found = select(LEDGER.c.batch_id, LEDGER.c.attempt).where(mine).distinct().order_by(LEDGER.c.batch_id, LEDGER.c.attempt)
+        with self.database.reading() as connection:
+            return [Attempt(vendor, environment, batch_id, number) for batch_id, number in connection.execute(found)]
+
     def verify(
         self,
         vendor: str | None = None,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow.sdk import Context
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from ferry.core.batch import read_batch
+from ferry.core.batch import Batch, read_batch
 from ferry.core.errors import BadInput
-from ferry.ledger.admission import Admission
-from ferry.ledger.entries import Origin
+from ferry.ledger.admission import Admission, force_is_spent
+from ferry.ledger.entries import Origin, Standing
 from ferry.steps import places
 from ferry.steps.hook import VendorHook
 from ferry.steps.work import CONNECTION, CONNECTIONS, origin_of
@@ -19,8 +20,18 @@ LIVE = frozenset({"queued", "running", "restarting"})
 """States of a DAG run in which it may still act."""
 
 
-def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *, force: bool) -> Admission:
-    """The ledger's decision for the batch as it lies there now."""
+def admit(
+    hook_class: type[VendorHook[Any]],
+    batch_id: str,
+    context: Context,
+    *,
+    force: bool,
+    allow: Callable[[Batch, Standing], None] | None = None,
+) -> Admission:
+    """The ledger's decision for the batch as it lies there now.
+
+    `allow` raises where a vendor has a reason not to begin, which `force` overrides, once for each DAG run.
+    """
     batch = read_batch(places.batches(), hook_class.vendor, batch_id, hook_class.section_class)
     if batch.manifest.dag != context["ti"].dag_id:
         raise BadInput(
@@ -36,9 +47,13 @@ def admit(hook_class: type[VendorHook[Any]], batch_id: str, context: Context, *,
     others = batch.section.connections()
     for conn_id in others.values():
         _ = hook_class(conn_id).settings  # a connection that is missing or wrong is told before anything is opened
-    return places.ledger().admit(
+    ledger, environment = places.ledger(), hook.settings.environment
+    standing = ledger.standing(hook_class.vendor, environment, batch_id)
+    if allow and not (force and not force_is_spent(standing, origin_of(context))):
+        allow(batch, standing)
+    return ledger.admit(
         hook_class.vendor,
-        hook.settings.environment,
+        environment,
         batch_id,
         batch.input_hash,
         origin_of(context),

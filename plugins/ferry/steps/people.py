@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -17,12 +17,15 @@ from ferry.steps.extra_links import LedgerLink
 from ferry.steps.operators import ATTEMPT, AttemptStep, plainly
 
 if TYPE_CHECKING:
+    from ferry.ledger.entries import Entry
     from ferry.steps.work import Work
 
 STARTED = "It was started: wait for it"
 NOT_STARTED = "It was not started: close this attempt"
 APPROVE = "Approve"
 REJECT = "Reject"
+A_MOMENT = 20.0
+"""Seconds for which a task is put aside whose answer could not be used; Airflow 3.3.2 may fail one that comes back sooner."""
 MATTER = "matter"
 """Key in the data of a question and its answer: the hash of what was decided on."""
 
@@ -45,12 +48,67 @@ class AskPersonOperator(AttemptStep, HITLOperator):
         work.record(Kind.ASKED, ref=work.standing.ref, note=note, **facts)
         return HITLOperator.execute(self, context)
 
+    def must_be_the_first_question(self, work: Work, matter: str, entries: Sequence[Entry]) -> None:
+        """Airflow 3.3.2 goes on showing the first question of a task, also where it asks another one after it was cleared."""
+        from ferry.ledger.entries import Kind
+
+        mine = [one for one in entries if one.step == self.step and one.kind is Kind.ASKED and one.origin.same_run(work.origin)]
+        if mine and mine[0].data.get(MATTER, "") != matter:
+            raise AirflowFailException(
+                "What is to be decided has changed since this DAG run first asked, and the page would show the old question. "
+                "Nothing was sent. Trigger it again: a new DAG run asks anew."
+            )
+
     def answered(self, context: Context, event: dict[str, Any]) -> tuple[Work, str, dict[str, Any]]:
         """The work, signed by who answered; the option they chose; and what they filled in."""
         answer = HITLOperator.execute_complete(self, context, event)
         work = self.work(context)
         work.origin = replace(work.origin, who=_name(answer.get("responded_by_user")))
         return work, answer["chosen_options"][0], dict(answer.get("params_input") or {})
+
+
+class AskSecretOperator(AskPersonOperator):
+    """Base of the steps that ask a person for something that must be kept nowhere, such as a one-time password.
+
+    Airflow keeps what people fill in: beside the question, and with the task until it ends or puts itself aside. `take_secret`
+    gives the answer back and has Airflow forget its copy before anything else is done with it. The other copy would be kept for
+    good in Airflow's history of tries if the task were tried again, so `execute_complete` must end in success, in a failure
+    that is not retried, or by putting the task aside (`ask_anew`).
+    """
+
+    def ask_anew(self, why: str) -> NoReturn:
+        """Put the task aside for a moment, which wipes the other copy, and begin it again: it asks for another secret."""
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        self.log.warning("%s The answer was not used; another is asked for.", why)
+        moment = datetime.now(UTC) + timedelta(seconds=A_MOMENT)
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="start_again")
+
+    def start_again(self, context: Context, event: Any) -> Any:  # noqa: ARG002 (that the moment has passed is all it says)
+        """Begin anew, after a moment or a wait for room."""
+        return self.execute(context)
+
+    def take_secret(self, context: Context, event: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
+        """What was filled in under that name, and the event without it."""
+        from airflow.sdk.log import mask_secret
+
+        given = dict(event.get("params_input") or {})
+        for told in filter(None, map(str, given.values())):  # whatever field somebody's program has put it in
+            mask_secret(told)
+        self.forget_answer(context)
+        return str(given.get(name) or "").strip(), {**event, "params_input": {name: ""}}
+
+    def forget_answer(self, context: Context) -> None:
+        """A question that is put again loses its answer: the one way by which a task can have Airflow forget it (3.3.2)."""
+        from airflow.sdk.execution_time.hitl import upsert_hitl_detail
+
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            params=self.serialized_params,
+        )
 
 
 class ApproveOperator(AskPersonOperator):
@@ -99,21 +157,9 @@ class ApproveOperator(AskPersonOperator):
                 work.record(Kind.RESULT, key=part, ref=work.standing.ref, state=RunState.SUCCEEDED, note=why, data=data)
                 self.log.info("%s", why)
                 return APPROVE
-            self._must_be_the_first_question(work, part, matter)
+            self.must_be_the_first_question(work, matter, [one for one in work.standing.entries if one.key == part])
             self.body = self.facts(work)
             return self.ask(context, work, "Asked a person whether it may go on.", key=part, data={MATTER: matter})
-
-    def _must_be_the_first_question(self, work: Work, part: str, matter: str) -> None:
-        """Airflow 3.3.2 goes on showing the first question of a task, also where it asks another one after it was cleared."""
-        from ferry.ledger.entries import Kind
-
-        asked = [entry for entry in work.standing.entries if (entry.step, entry.key) == (self.step, part)]
-        mine = [entry for entry in asked if entry.kind is Kind.ASKED and entry.origin.same_run(work.origin)]
-        if mine and mine[0].data.get(MATTER, "") != matter:
-            raise AirflowFailException(
-                "What is to be decided has changed since this DAG run first asked, and the page would show the old question. "
-                "Nothing was sent. Trigger it again: a new DAG run asks anew."
-            )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Write the answer, who gave it and why; it is an answer to what was shown, whatever has happened since."""

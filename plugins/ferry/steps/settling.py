@@ -17,6 +17,8 @@ APPROVE, CONFIRM = "approve", "confirm_start"
 """Steps at which a person may end an attempt; an approval only before anything was started."""
 CHANGES = frozenset({"edit_run"})
 """Steps other than a start whose intent means that the vendor may have changed something."""
+NOTHING_TO_DO = "nothing_to_do"
+"""Key in the data of a reconciliation: the vendor itself says that there was no record to move."""
 UNDO_STEPS = frozenset({"check_undo", "approve_undo", UNDO, "await_undo", "confirm_undo"})
 FAILED = {
     RunState.FAILED_CLEAN: Verdict.REFUSED,
@@ -73,14 +75,15 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     """Verdict, counts and the sentence for people. What is not known stays open; it is never rounded to refused."""
     if standing.undoing:
         return _taken_back(standing)
-    if not (standing.started or _changed(standing)) and (found := _stopped(standing)):
+    if not (standing.acted or _changed(standing)) and (found := _stopped(standing)):
         return found
     results = standing.results
     if (said := results.get((CONFIRM, ""))) and said.state is RunState.CANCELLED:
         return Verdict.ABANDONED, Counts(), f"{said.note} Trigger again: that is a new attempt."
     if reconciled := results.get(("reconcile", "")):
         counts = Counts.from_json(reconciled.counts)
-        balanced = counts.all_arrived and counts.sent > 0 and bool(reconciled.data.get("balanced"))
+        something = counts.sent > 0 or bool(reconciled.data.get(NOTHING_TO_DO))
+        balanced = counts.all_arrived and something and bool(reconciled.data.get("balanced"))
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
     if not standing.started:
         return _before_start(standing)

@@ -31,6 +31,10 @@ GROWTH = 1.5
 BEGINS = (Kind.INTENT, Kind.ADOPTED)
 BEGUN_BY = {"await_run": START, "await_undo": UNDO}
 """What begins that whose end is waited for: an end that is older is not it."""
+ENDED = frozenset({"failed", "upstream_failed", "skipped"})
+"""States of a task by which a person has ended it; one that was marked a success has what it waited for."""
+_KILLED: set[asyncio.Future[None]] = set()
+"""What goes on after a trigger was cancelled; held here, because an event loop holds no task by itself."""
 OUTAGE_PAUSE = 300.0
 """Longest pause in seconds while the vendor gives no usable answer."""
 
@@ -129,6 +133,25 @@ class VendorRunTrigger(BaseTrigger):
         """The word that the next one is compared with."""
         return standing.word
 
+    def begin(self, standing: AttemptStanding) -> None:
+        """Called once before the first look, for triggers that go on where an earlier one left off."""
+
+    def is_news(self, before: Run, seen: Run) -> bool:
+        """Whether a look that ends nothing is worth an entry in the ledger."""
+        return seen.word != before.word
+
+    async def weigh(self, ledger: LedgerStore, seen: Run) -> Run:  # noqa: ARG002 (for subclasses)
+        """What a look comes to, where the ledger knows more about the run than the vendor does."""
+        return seen
+
+    async def facts(self, seen: Run) -> dict[str, Any]:  # noqa: ARG002 (for subclasses)
+        """More fields for the entry about what was seen: evidence that was gathered on the way, further data."""
+        return {}
+
+    async def more_time(self, hook: VendorHook[Any], ledger: LedgerStore) -> float:  # noqa: ARG002 (for subclasses)
+        """Seconds to go on waiting once patience has run out; 0 to give up. A vendor that can cancel does so here."""
+        return 0.0
+
     def origin(self) -> Origin:
         """The task this trigger works for, as the ledger names it."""
         ti = self.task_instance
@@ -137,10 +160,19 @@ class VendorRunTrigger(BaseTrigger):
         return Origin(ti.dag_id, ti.run_id, ti.task_id, int(ti.try_number or 0))
 
     async def on_kill(self) -> None:
-        """A person ended the task. The vendor's run is cancelled only if that is really so and the vendor can cancel."""
-        if await self._is_still_deferred():
-            return  # moved to another triggerer, or run again: not killed
-        await self.cancel()
+        """A person ended the task. The vendor's run is cancelled only if that is really so and the vendor can cancel.
+
+        Airflow 3.3.2 cancels the trigger again at its next look, a second later, and what is awaited here with it; so the work
+        goes on beside it.
+        """
+        work = asyncio.ensure_future(self._end_if_killed())
+        _KILLED.add(work)
+        work.add_done_callback(_KILLED.discard)
+        await asyncio.shield(work)
+
+    async def _end_if_killed(self) -> None:
+        if await self._was_ended():
+            await self.cancel()
 
     async def cancel(self) -> None:
         """Cancel the vendor's run, for vendors that can; the others' runs go on, and the log says so."""
@@ -148,17 +180,22 @@ class VendorRunTrigger(BaseTrigger):
             "Waiting for %s was ended by a person. The vendor offers no way to cancel: its run goes on.", self.attempt
         )
 
-    async def _is_still_deferred(self) -> bool:
-        """A stalled triggerer wakes up and is told to kill what another one has taken over; only Airflow knows which it is."""
+    async def _was_ended(self) -> bool:
+        """Whether the task is really over; only Airflow knows.
+
+        A triggerer that stalled wakes up and is told to kill what another one has taken over, and a task that is cleared is to
+        wait anew: in neither case has anybody ended it, and a run that is cancelled by mistake does not come back.
+        """
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         ti = self.task_instance
         if ti is None:
-            return True
+            return False
         states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
         )
-        return "deferred" in {str(state) for state in (states.get(ti.run_id) or {}).values()}
+        found = {str(getattr(state, "value", state)) for state in (states.get(ti.run_id) or {}).values()}
+        return bool(found) and found <= ENDED
 
 
 class VendorProofTrigger(VendorRunTrigger):
@@ -248,6 +285,7 @@ class _Watch:
         self.deadline = self.since + trigger.patience
         self.pause, self.looks, self.failed = trigger.first_look, 0, 0
         self.trouble, self.trouble_since = "", 0.0
+        trigger.begin(standing)
 
     async def until_over(self, hook: VendorHook[Any]) -> Run:
         while True:
@@ -257,20 +295,30 @@ class _Watch:
                 await self._record(self.trigger.kind())
                 return self.seen
             if time.time() >= self.deadline:
-                await self._record(Kind.LOOK, gave_up=True)
-                raise VendorUnavailable(self._given_up())
+                await self._extend_or_give_up(hook)
             self._grow(wished)
+
+    async def _extend_or_give_up(self, hook: VendorHook[Any]) -> None:
+        more = await self.trigger.more_time(hook, self.ledger)
+        if not more:
+            await self._record(Kind.LOOK, gave_up=True)
+            raise VendorUnavailable(self._given_up())
+        self.deadline, self.pause = time.time() + more, self.trigger.first_look
 
     async def _look(self, hook: VendorHook[Any]) -> float:
         """One look; returns the seconds for which the vendor asked to be left alone."""
         before = self.seen
         try:
-            self.seen = await hook.acall(lambda api: self.trigger.ask(api, before))
+            looked = await hook.acall(lambda api: self.trigger.ask(api, before))
         except VendorError as error:
             return self._tolerate(error)
+        self.seen = await self.trigger.weigh(self.ledger, looked)
         self.looks, self.failed, self.trouble = self.looks + 1, 0, ""
-        if self.seen.word != before.word and not self.trigger.is_over(self.seen):
+        if self.trigger.is_over(self.seen):
+            return 0.0
+        if self.seen.word != before.word:
             self.trigger.log.info("%s: the vendor's word for run %s is now '%s'", self.attempt, self.seen.ref, self.seen.word)
+        if self.trigger.is_news(before, self.seen):
             await self._record(Kind.LOOK)
         return 0.0
 
@@ -292,6 +340,8 @@ class _Watch:
         self.pause = max(wished, min(longest, max(SHORTEST, self.pause * (2.0 if self.failed else GROWTH))))
 
     async def _record(self, kind: Kind, **more: Any) -> None:
+        facts = await self.trigger.facts(self.seen)
+        more |= facts.pop("data", {})
         draft = Draft(
             attempt=self.attempt,
             step=self.trigger.step,
@@ -303,6 +353,7 @@ class _Watch:
             counts=self.seen.counters,
             note=self.seen.detail,
             data={"looks": self.looks} | more,
+            **facts,
         )
         await patiently(self.trigger, self.ledger.append, draft)
 

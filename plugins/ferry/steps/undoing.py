@@ -24,8 +24,8 @@ LEFT = "left"
 
 def admit_undo(hook_class: type[VendorHook[Any]], batch_id: str, context: Context) -> Admission:
     """The batch's newest attempt that did something, for this DAG run to undo; BadInput if there is nothing to undo."""
-    ledger, standing = places.ledger(), _standing(hook_class, batch_id)
-    last = _newest_that_acted(standing)
+    ledger, standing = places.ledger(), standing_of(hook_class, batch_id)
+    last = newest_that_acted(standing)
     if last is None:
         raise BadInput(f"Ferry has started nothing for batch {batch_id}, so there is nothing to undo. Nothing was sent.")
     taken_back = last.verdict is Verdict.UNDONE or (last.run_state is RunState.CANCELLED and not last.is_open)
@@ -46,7 +46,7 @@ def admit_undo(hook_class: type[VendorHook[Any]], batch_id: str, context: Contex
     return ledger.take_up(last.attempt, origin_of(context), is_live=is_live, data=data)
 
 
-def _standing(hook_class: type[VendorHook[Any]], batch_id: str) -> Standing:
+def standing_of(hook_class: type[VendorHook[Any]], batch_id: str) -> Standing:
     """How the batch stands, also where its folder is gone; the manifest is asked only which of several environments is meant."""
     vendor, ledger = hook_class.vendor, places.ledger()
     rows = ledger.batches(vendor, batch_id=batch_id)
@@ -70,7 +70,7 @@ def _environment(hook_class: type[VendorHook[Any]], batch_id: str) -> str:
     return hook_class(manifest.connection).settings.environment
 
 
-def _newest_that_acted(standing: Standing) -> AttemptStanding | None:
+def newest_that_acted(standing: Standing) -> AttemptStanding | None:
     """An attempt whose start came to a certain no did nothing."""
     acted = [one for one in standing.attempts if one.acted]
     return acted[-1] if acted else None

@@ -74,6 +74,11 @@ class Work:
         return self.ledger.attempt(self.attempt, self.focus)
 
     @property
+    def batch_key(self) -> tuple[str, str, str]:
+        """By which the ledger knows the batch: vendor, environment, batch id."""
+        return self.attempt.vendor, self.attempt.environment, self.attempt.batch_id
+
+    @property
     def hook(self) -> VendorHook[Any]:
         """The vendor, by the connection the attempt was admitted with; one for all threads of the step."""
         return self.hook_at("")
