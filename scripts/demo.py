@@ -28,7 +28,7 @@ from scripts.stack import ApiError, Stack, StackError, leftovers
 
 PATIENCE = 480.0
 """Seconds for all batches together; the demo takes about two minutes on two free cores."""
-DISPATCH_TRIES = 4
+DISPATCH_TRIES = 6
 """Airflow gives a backfill up, cleanly, if another process of its own writes to SQLite at that moment."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -6,7 +6,8 @@ came to on standard output; with `world`, each with a mark for how ledger, evide
 
 Of a mapped task it is the first instance that dies, or that with the `map_index` of the case. `answer` is a person's; `meanwhile`
 has requests (method, URL, JSON) to be made just before the task. How far the DAG run had come then is left in the file `kept`,
-for whoever plays it on.
+for whoever plays it on. With `so_far`, which has such a file's content, another process has played it up to the task; `form` is
+what the person fills in.
 """
 
 import hashlib
@@ -61,7 +62,7 @@ def import_all() -> None:
 
 def play(bag, case, tell) -> None:
     import pytest
-    from driver import Clock, Driver, simulate
+    from driver import Clock, Driver, Played, simulate
 
     os.environ.update(case["env"])
     patch, driver = pytest.MonkeyPatch(), Driver(bag.dags, Clock())
@@ -80,6 +81,14 @@ def play(bag, case, tell) -> None:
         sys.settrace(killer(task, case, tell))
 
     mapped = {f"{task}[{index}]": begin, f"{task}[{index + 1}]": lambda: sys.settrace(None)}
+    if told := case.get("so_far"):
+        run = Played(case["dag"], case["run_id"], states=dict(told["states"]))
+        run.xcoms = {(name, key): value for name, key, value in told["xcoms"]}
+        driver.runs[case["dag"], case["run_id"]], driver.form = run, case.get("form", {})
+        later = dag.get_task(task).get_flat_relative_ids(upstream=False)
+        before = dict.fromkeys(later, lambda: os._exit(0)) | {task: begin}
+        driver.go_on(run, {"batch_id": case["batch_id"]}, before, case.get("answer"))
+        os._exit(0)
     before = dict.fromkeys(after, lambda: os._exit(0)) | (mapped if dag.get_task(task).is_mapped else {task: begin})
     driver.play(case["dag"], run_id=case["run_id"], before=before, answer=case.get("answer"), batch_id=case["batch_id"])
     os._exit(0)
@@ -99,8 +108,12 @@ def mark_of(world):
     files = sorted(path.name for path in Path(world["evidence"]).rglob("*"))
     sent = [[seen["method"], seen["path"], seen["status"]] for seen in ask("GET", world["requests"])]
     state, manifest = ask("GET", world["state"]), Path(world["manifest"]).read_text("utf-8")
-    known = [[one["id"], one["migrated"], one["broken"]] for one in state["datasources"]]
-    return hashlib.sha256(repr((entries, files, sent, known, state["posts"], manifest)).encode()).hexdigest()[:16]
+    if "datasources" in state:
+        held = [[[one["id"], one["migrated"], one["broken"]] for one in state["datasources"]], state["posts"]]
+    else:
+        held = [[[one["id"], one["status"], one["stopped_by"]] for one in state["executions"]], state["stops"]]
+        held.append(sorted([str(path), path.stat().st_size] for path in Path(world["batches"]).rglob("*")))
+    return hashlib.sha256(repr((entries, files, sent, held, manifest)).encode()).hexdigest()[:16]
 
 
 def keep(run, path):

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from environments import EXPORT, MIGRATE, OUTPUTS, RUNTIME, STOP, zipped
@@ -446,8 +448,9 @@ def test_what_stands_in_a_zip_or_manifest_is_no_markup_in_the_question(environme
     )
     driver.play(MIGRATE, batch_id="b")
     (asked,) = driver.asked
-    assert not set("`[]<>") & set(asked.body)
-    assert all(line.count("|") == 3 for line in asked.body.splitlines() if line.startswith("|"))
+    table = [line for line in asked.body.splitlines() if line.startswith("|")]
+    assert all(line.count("|") == 3 and not set("`[]<>") & set(line) and "**" not in line for line in table)
+    assert "evil.example" in asked.body, "it is shown, as text"
 
 
 def test_a_no_stays_a_no_also_after_a_password_that_was_wrong(environments, driver):
@@ -542,3 +545,33 @@ def test_nobody_is_asked_about_a_start_that_may_still_be_on_its_way(environments
     driver.answer(run, START_IT, {ONE_TIME_PASSWORD: environments.password()}, batch_id="b")
     assert run.states["confirm_start"] == "awaiting_input"
     assert 600 < waited[0] < 660
+
+
+ALONE = """
+import resource, sys
+from ferry.core.model import Attempt
+from ferry.ledger.entries import Origin
+from ferry.steps.work import Work
+from ferry.vendors.dmm.ending import fetch_outputs
+from ferry.vendors.dmm.hook import DmmHook
+
+with Work(Attempt.parse(sys.argv[1]), "fetch_outputs", Origin("migrate_dmm", "manual-1"), DmmHook) as work:
+    fetch_outputs(work)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_two_hundred_megabytes_of_logs_pass_through_a_small_process(environments, driver, monkeypatch):
+    environments.batch()
+    environments.fault("GET", OUTPUTS, "garbage", times=None)
+    run = environments.start(driver)
+    assert run.states["fetch_outputs"] == "failed"
+    environments.house.control("DELETE", "/dmm/faults")
+    environments.switch(log_mb=200)
+    settle(monkeypatch, read_timeout=120)
+    command = [sys.executable, "-c", ALONE, environments.last().attempt.key]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert int(done.stdout.split()[-1]) < 300, "MiB at the peak, Airflow's own modules included"
+    (entry,) = [e for e in environments.last().entries if (e.step, e.key) == ("fetch_outputs", "logs")]
+    assert environments.house.evidence.joinpath(entry.evidence_path).stat().st_size > 200 * 1024 * 1024
+    assert "refused" not in entry.data

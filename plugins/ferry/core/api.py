@@ -134,7 +134,8 @@ class VendorApi:
         if elsewhere or isinstance(error, NEVER_SENT):
             return VendorUnavailable(
                 f"{self.vendor} could not be reached at {_host(error)} for {what} ({reason}); nothing was sent. "
-                "Check host and network of the connection; the step may be tried again."
+                "Check host and network of the connection; the step may be tried again.",
+                never_sent=True,
             )
         if repeatable:
             return VendorUnavailable(f"{self.vendor} gave no whole answer to {what} ({reason}). The step may be tried again.")

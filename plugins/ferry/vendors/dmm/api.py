@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ferry.core.api import How, Patience, VendorApi, json_of
+from ferry.core.api import ONE_TRY, How, Patience, VendorApi, json_of
 from ferry.core.errors import AnswerLost, BadCredentials, NotFound, VendorError, VendorNonsense, VendorRefused
 from ferry.core.exchange import SAVED, Exchange, Saved
 from ferry.core.model import Run, RunState
@@ -29,8 +30,8 @@ MOST_LINES = 10 * dmm.LOG_LINES
 LONGEST_ID = 200
 NOT_LET_IN = frozenset({401, 403, 404, 405, 406, 411, 413, 414, 415, 429})
 """Statuses of a web server, the platform or a gateway that turned the request away before anything was done with it."""
-ABOUT_PASSWORD = ("otp", "one-time", "one time", "password", "authentication token")
-ABOUT_KEY = ("api key", "rest key", "x-dmm-token", "token")
+ABOUT_PASSWORD = re.compile(r"\botp\b|one[- ]time|password|authentication token", re.IGNORECASE)
+ABOUT_KEY = re.compile(r"\b(api|rest) key\b|\btoken\b", re.IGNORECASE)
 
 
 class DmmApi(VendorApi):
@@ -115,6 +116,7 @@ class DmmApi(VendorApi):
 
         It may be repeated: an execution that is stopping already can be stopped no further [A].
         """
+        self.patience = ONE_TRY  # each call is an entry of its own in the ledger: whoever repeats it writes another
         answer = yield from self._call(dmm.STOP, "POST", f"/{dmm.STOP}", repeatable=True, json={dmm.ID: _as_sent(ref)})
         told = self._body(answer, dmm.STOP)
         if told.get(dmm.SUCCESS) is False:
@@ -145,13 +147,17 @@ class DmmApi(VendorApi):
     def probe(self) -> Exchange[str]:
         """Proves address and key by asking for an execution that cannot be; what DMM said."""
         try:
-            yield from self.status(NO_EXECUTION)
+            word = (yield from self.status(NO_EXECUTION)).word
         except NotFound as none:
             if "status" in none.facts:  # HTTP's own 404: nobody is there
                 raise
+            return "it knows this key"
         except VendorRefused as no:
             if isinstance(no, BadCredentials) or no.facts.get("status"):
                 raise
+            return f"of an execution that cannot be it says: {no.message}"
+        if word not in dmm.STATES:
+            raise VendorNonsense(f"What answers {dmm.STATUS} says '{word[:40]}', which is no word of DMM's. Check the base path.")
         return "it knows this key"
 
     def _bad_answer(self, what: str, answer: httpx.Response, how: How, *, repeatable: bool) -> VendorError:
@@ -174,7 +180,7 @@ class DmmApi(VendorApi):
         """The platform's own messages [P], or the page's title where a gateway answers; without a secret of ours."""
         try:
             told = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._clean(answer.reason_phrase)
         errors = told.get("Errors") if isinstance(told, dict) else None
         if isinstance(errors, list):
@@ -190,10 +196,9 @@ class DmmApi(VendorApi):
     def _refusal(self, what: str, told: Json) -> VendorError:
         """A no in DMM's own words; it does not say by a code what kind of no it is [D2]."""
         reason = self._reason(told) or "it gives no reason"
-        lowered = reason.lower()
-        if what == dmm.START and any(word in lowered for word in ABOUT_PASSWORD):
+        if what == dmm.START and ABOUT_PASSWORD.search(reason):
             return _bad_password(f"DMM did not start the execution: {reason.rstrip('.')}.")
-        if any(word in lowered for word in ABOUT_KEY):
+        if ABOUT_KEY.search(reason):
             return BadCredentials(f"DMM answered {what} with a no: {reason.rstrip('.')}. Check the connection's REST API key.")
         return VendorRefused(f"DMM answered {what} with a no: {reason.rstrip('.')}. Correct what it names, then clear the task.")
 
@@ -212,7 +217,7 @@ def _is_platforms(answer: httpx.Response) -> bool:
     """Whether the error is the OutSystems platform's own: it repeats the status and lists messages [P]."""
     try:
         told = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(told, dict) and bool({"Errors", "StatusCode"} & set(told))
 

@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ferry.core.errors import BadCredentials, BadInput, NotBalanced, VendorRefused
+from ferry.core.errors import BadCredentials, BadInput, NotBalanced, VendorError, VendorRefused
 from ferry.core.model import Run, RunState
 from ferry.ledger.entries import AttemptStanding, Draft, Entry, Kind, Origin
 from ferry.steps.admitting import is_live
@@ -28,10 +28,14 @@ REFUSED = "stop_refused"
 
 
 def is_stopped(standing: AttemptStanding) -> bool:
-    """Whether we asked for the newest run to be stopped and DMM has not said no since; also where its answer was never seen."""
+    """Whether we asked for the newest run to be stopped and DMM heard, or may have: a no is an answer to one call only."""
     stops = _stops(standing)
-    last_no = max((entry.seq for entry in stops if entry.data.get(REFUSED)), default=0)
-    return is_told(standing) or any(entry.data.get(ASKED) and entry.seq > last_no for entry in stops)
+    unanswered = [one for one, after in zip(stops, [*stops[1:], None], strict=False) if one.data.get(ASKED) and not _is_no(after)]
+    return is_told(standing) or bool(unanswered)
+
+
+def _is_no(entry: Entry | None) -> bool:
+    return entry is not None and bool(entry.data.get(REFUSED))
 
 
 def is_told(standing: AttemptStanding) -> bool:
@@ -96,8 +100,9 @@ def stop_run(work: Work, reason: str) -> bool:
     work.ledger.append(_intention(standing, work.origin, why))
     try:
         said = work.call(lambda api: api.stop(standing.ref))
-    except VendorRefused as no:
-        work.ledger.append(_outcome(standing, work.origin, no.message, refused=True))
+    except VendorError as no:
+        if entry := _refusal(standing, work.origin, no):
+            work.ledger.append(entry)
         if not _is_dmms_own(no):
             raise
         log.warning("%s", no.message)
@@ -106,9 +111,15 @@ def stop_run(work: Work, reason: str) -> bool:
     return True
 
 
-def _is_dmms_own(no: VendorRefused) -> bool:
+def _refusal(standing: AttemptStanding, origin: Origin, trouble: VendorError) -> Draft | None:
+    """The entry about a stop that certainly came to nothing: DMM said no, or was never reached."""
+    certain = isinstance(trouble, VendorRefused) or trouble.facts.get("never_sent")
+    return _outcome(standing, origin, trouble.message, refused=True) if certain else None
+
+
+def _is_dmms_own(no: VendorError) -> bool:
     """Whether DMM itself said no, which it does where the execution has ended; and nobody on the way to it."""
-    return not isinstance(no, BadCredentials) and "status" not in no.facts
+    return isinstance(no, VendorRefused) and not isinstance(no, BadCredentials) and "status" not in no.facts
 
 
 async def astop(hook: VendorHook[Any], ledger: LedgerStore, standing: AttemptStanding, origin: Origin, why: str) -> bool:
@@ -116,8 +127,9 @@ async def astop(hook: VendorHook[Any], ledger: LedgerStore, standing: AttemptSta
     await asyncio.to_thread(ledger.append, _intention(standing, origin, why))
     try:
         said = await hook.acall(lambda api: api.stop(standing.ref))
-    except VendorRefused as no:
-        await asyncio.to_thread(ledger.append, _outcome(standing, origin, no.message, refused=True))
+    except VendorError as no:
+        if entry := _refusal(standing, origin, no):
+            await asyncio.to_thread(ledger.append, entry)
         if not _is_dmms_own(no):
             raise
         return False
