@@ -26,7 +26,7 @@ from scripts.rehearsal import DemoBatch, DemoError, copy_to, demo_batches
 from scripts.setting import DISPATCH, prepare
 from scripts.stack import ApiError, Stack, StackError, leftovers
 
-PATIENCE = 480.0
+PATIENCE = 600.0
 """Seconds for all batches together; the demo takes about two minutes on two free cores."""
 DISPATCH_TRIES = 6
 """Airflow gives a backfill up, cleanly, if another process of its own writes to SQLite at that moment."""
@@ -76,8 +76,9 @@ def play(console: Console, var: Path) -> int:
 
 
 def look(progress: Progress, people: People) -> bool:
-    """Show what is new and answer what is asked; true once no task is at work or about to be."""
+    """Show what is new, and let people answer and trigger; true once no task is at work or about to be."""
     people.answer()
+    people.trigger()
     return progress.show()
 
 

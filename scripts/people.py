@@ -41,6 +41,7 @@ class People:
         self._console, self._stack = console, stack
         self._expected = {batch.batch_id: batch.expected for batch in batches}
         self._deeds = list(deeds(batches))
+        self._given: set[str] = set()
 
     def answer(self) -> None:
         """Answer every question that has stood for a while and that a demo.yaml has an answer to."""
@@ -63,7 +64,12 @@ class People:
         state = self._state(deed.dag_id, deed.run_id)
         if not state and self._is_time(deed):
             run = {"dag_run_id": deed.run_id, "logical_date": None, "conf": {"batch_id": deed.batch_id}}
-            self._stack.api("POST", f"/dags/{deed.dag_id}/dagRuns", run)
+            try:
+                self._stack.api("POST", f"/dags/{deed.dag_id}/dagRuns", run)
+            except ApiError as error:
+                if not _was_locked(error):
+                    raise
+                return False
             told = f"A person triggers {deed.dag_id} with batch {deed.batch_id}."
             self._console.print(told, highlight=False, markup=False, soft_wrap=True)
         return state in ENDED
@@ -88,9 +94,17 @@ class People:
     def _say(self, question: dict[str, Any], option: str, reads: Mapping[str, str]) -> None:
         ti = question["task_instance"]
         path = f"/dags/{ti['dag_id']}/dagRuns/{ti['dag_run_id']}/taskInstances/{ti['task_id']}/{ti['map_index']}/hitlDetails"
-        looked_up = {field: self._stack.sandbox("GET", where)["value"] for field, where in reads.items()}
+        looked_up = {field: str(self._stack.sandbox("GET", where)["value"]) for field, where in reads.items()}
+        if self._given & set(looked_up.values()):
+            return  # a one-time password stays on its page until it is used; somebody else has just read this one
         form = {field: looked_up.get(field, WHO if field == "comment" else "") for field in question["params"]}
-        self._stack.api("PATCH", path, {"chosen_options": [option], "params_input": form})
+        try:
+            self._stack.api("PATCH", path, {"chosen_options": [option], "params_input": form})
+        except ApiError as error:
+            if not _was_locked(error):
+                raise
+            return
+        self._given |= set(looked_up.values())
         told = f"A person is asked: {question['subject']}  They answer: {option}"
         self._console.print(told, highlight=False, markup=False, soft_wrap=True)
 
@@ -106,6 +120,11 @@ def deeds(batches: list[DemoBatch]) -> Iterator[Deed]:
         if batch.expected.after:
             maker = known[batch.expected.after]
             yield Deed(batch.dag, batch.first_run, batch.batch_id, maker.dag, maker.first_run)
+
+
+def _was_locked(error: ApiError) -> bool:
+    """Whether SQLite was locked by another of Airflow's processes: nothing was changed, and people press again."""
+    return error.status == HTTPStatus.INTERNAL_SERVER_ERROR and "Database error" in str(error)
 
 
 def _age(question: dict[str, Any]) -> float:

@@ -168,7 +168,8 @@ class Stack:
 
     def sandbox(self, method: str, path: str, json: Any = None, **params: Any) -> Any:
         """The sandbox's control endpoints, e.g. `/fenergo/state`."""
-        answer = self._client.request(method, f"{self.sandbox_url}/_sandbox{path}", json=json, params=params, timeout=120)
+        # No parameters at all, or those in the path would be dropped.
+        answer = self._client.request(method, f"{self.sandbox_url}/_sandbox{path}", json=json, params=params or None, timeout=120)
         return _content(answer, f"{method} /_sandbox{path}")
 
     def healthy(self) -> bool:

@@ -23,6 +23,7 @@ from scripts.add_vendor import BadName, add, checked, tidy
 from scripts.docs import deeper
 from scripts.environment import ferry_environment, free_ports, write_private
 from scripts.outcome import NUMBERS, outcome_of, problems, standing_of, table_of, write_json
+from scripts.people import deeds
 from scripts.processes import MARK, Service, marked, sweep
 from scripts.progress import Progress, Row, row_of, steps_of
 from scripts.rehearsal import (
@@ -185,6 +186,16 @@ def test_the_demo_batches_of_the_repository_are_well_formed(tmp_path):
         assert all((batch.folder / held.file).exists() for held in (*batch.expected.holds, *batch.expected.lacks)), batch.name
     copy_to(batches, tmp_path)
     assert len(demo_batches(tmp_path)) == len(batches)
+
+
+def test_what_people_do_in_the_demo_is_read_from_the_batches():
+    done = {(deed.dag_id, deed.run_id): deed for deed in deeds(demo_batches())}
+    stop = done["stop_dmm", "orders-stopped.stop_dmm"]
+    assert (stop.seen_dag, stop.seen_run, stop.waits) == ("migrate_dmm", "orders-stopped.1", True)
+    made = done["migrate_dmm", "customers-imported.1"]
+    assert (made.seen_dag, made.seen_run, made.batch_id) == ("export_dmm", "customers-export.1", "customers-imported")
+    undone = done["reverse_domo", "shipments-reversed.reverse_domo"]
+    assert (undone.seen_run, undone.waits) == ("shipments-reversed.1", False)
 
 
 def test_a_demo_yaml_with_an_unknown_key_is_refused_by_name(tmp_path):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
 
 from ferry.ledger.entries import AttemptStanding, Standing, Verdict
 from ferry.vendors.dmm.operators import ONE_TIME_PASSWORD, START_IT
+from ferry.vendors.dmm.triggers import DmmRunTrigger
 
 MIGRATE, EXPORT, STOP = "migrate_dmm", "export_dmm", "stop_dmm"
 RUNTIME = {"DestinationDBConnection": "Runtime Connection", "DataAppendMode": True}
@@ -85,6 +88,16 @@ class Environments:
             form = {ONE_TIME_PASSWORD: password or self.password(environment)}
             driver.answer(run, START_IT, form, batch_id=batch_id, **conf)
         return run
+
+    def ended_by_hand(self, driver: Any, monkeypatch: Any, batch_id: str = "b") -> None:
+        """A person ends the task that waits for the execution; how that goes on is waited for by the driver's clock."""
+        told = driver.dags[MIGRATE].get_task("await_run").start_trigger_args.trigger_kwargs
+        waiting, clock = DmmRunTrigger(**told | {"attempt": self.last(batch_id).attempt.key}), driver.clock
+        with monkeypatch.context() as simulated:
+            awaiting = SimpleNamespace(sleep=clock.asleep, to_thread=asyncio.to_thread)
+            simulated.setattr("ferry.vendors.dmm.triggers.asyncio", awaiting)
+            simulated.setattr("ferry.vendors.dmm.triggers.time", SimpleNamespace(time=clock.time))
+            driver.loop.run_until_complete(waiting.cancel())
 
     def switch(self, **values: Any) -> None:
         self.house.control("PUT", "/dmm/switches", json=values)

@@ -5,6 +5,7 @@ lines before which ledger, evidence, batches and vendor stand alike, one death s
 """
 
 import inspect
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -16,7 +17,6 @@ from environments import EXPORT, MIGRATE, RUNTIME, START, STOP, STOPPING
 from ferry.ledger.entries import Verdict
 from ferry.steps.people import NOT_STARTED, STARTED
 from ferry.vendors.dmm.operators import NOT_FOUND, ONE_TIME_PASSWORD, START_IT, TRACKER_ID
-from ferry.vendors.dmm.triggers import DmmRunTrigger
 
 HERE, STEPS_OF = "ferry.vendors.dmm.", "ferry.steps."
 ONCE = STEPS_OF + "work:Work.once"
@@ -45,7 +45,6 @@ STEPS = {
     "fetch_outputs": (MIGRATE, "fetch_outputs", FETCHING),
     "fetch_export": (EXPORT, "fetch_outputs", FETCHING),
     "make_batch": (EXPORT, "make_batch", [HERE + "exporting:make_batch", HERE + "exporting:_put"]),
-    "fetch_errors": (MIGRATE, "fetch_errors", [HERE + "ending:fetch_errors"]),
     "reconcile": (MIGRATE, "reconcile", [HERE + "ending:reconcile"]),
     "settle_batch": (
         MIGRATE,
@@ -60,6 +59,7 @@ STEPS = {
     ),
 }
 """The steps: their DAG and task, and the functions in which their worker may die."""
+SENDING = {"create_connection", "start_run", "confirm_start", "stop_run"}
 WHOLE = {"DBConnection": "Runtime Connection"}
 IMPORTED = {"batch_id": "in", "connection": "dmm_default", "configuration": RUNTIME}
 ANSWERS = {"started": STARTED, "not started": NOT_STARTED, "not to be found": NOT_FOUND}
@@ -87,7 +87,7 @@ FINE = Weather()
 IN_ERROR = Weather({"entity_errors": "Invoice:1"}, verdict=Verdict.UNBALANCED)
 STOPPED = Weather(verdict=Verdict.UNBALANCED)
 WEATHER = {
-    "create_connection": {"fine": FINE, "lost": Weather(fault="drop_after"), "never": Weather(fault="drop_before")},
+    "create_connection": {"lost": Weather(fault="drop_after")},
     "start_run": {
         "fine": FINE,
         "lost": Weather(fault="drop_after"),
@@ -99,17 +99,16 @@ WEATHER = {
         "not started": Weather(fault="drop_before", answer="not started"),
         "not to be found": Weather(fault="drop_after", answer="not to be found"),
     },
-    "fetch_outputs": {"fine": FINE, "in error": IN_ERROR, "hostile": Weather({"log_zip": "slip"})},
+    "fetch_outputs": {"in error": IN_ERROR},
     "fetch_export": {"fine": FINE},
     "make_batch": {"fine": FINE},
-    "fetch_errors": {"in error": IN_ERROR},
-    "reconcile": {"fine": FINE, "in error": IN_ERROR},
-    "settle_batch": {"fine": FINE, "in error": IN_ERROR, "killed": Weather(killed=True, verdict=Verdict.UNBALANCED)},
+    "reconcile": {"fine": FINE},
+    "settle_batch": {"fine": FINE, "killed": Weather(killed=True, verdict=Verdict.UNBALANCED)},
     "stop_run": {
         "fine": STOPPED,
         "lost": Weather(fault="drop_after", verdict=Verdict.UNBALANCED),
         "never": Weather(fault="drop_before", verdict=Verdict.UNBALANCED),
-        "too late": Weather(too_late=True),
+        "too late": Weather(too_late=True),  # it is settled when the batch is triggered again
     },
     "settle_stop": {"fine": STOPPED},
 }
@@ -131,6 +130,7 @@ class Deaths:
     environments: Any
     driver: Any
     dying: Any
+    monkeypatch: Any
     known: dict[tuple[str, str], list[str]]
     """The lines that each step comes to in each weather, each with a mark of the world then, once somebody has found out."""
 
@@ -144,7 +144,9 @@ class Deaths:
         self.environments.begin_anew()
         self.driver.runs.clear()
         self.driver.clock.beside = lambda seconds: seconds
-        self.environments.switch(**weather.switches)
+        shutil.rmtree(self.house.home / "batches" / "dmm", ignore_errors=True)
+        slow = {"chunk_seconds": 1000.0} if dag == STOP or weather.killed else {}
+        self.environments.switch(**weather.switches, **slow)
         if dag == EXPORT:
             wanted = {"type": "Export", "dag": EXPORT, "connection": "dmm_source"}
             self.environments.batch(**wanted, configuration=WHOLE, import_as=IMPORTED)
@@ -186,9 +188,7 @@ class Deaths:
     def kill(self, run):
         """A person ends the task that waits, which stops the execution."""
         self.driver.clock.beside = self.advance
-        told = self.driver.dags[MIGRATE].get_task("await_run").start_trigger_args.trigger_kwargs
-        key = self.environments.last().attempt.key
-        self.driver.loop.run_until_complete(DmmRunTrigger(**told | {"attempt": key}).cancel())
+        self.environments.ended_by_hand(self.driver, self.monkeypatch)
         run.states["await_run"] = "failed"
         self.go(run, {"settle_batch": this_far})
 
@@ -204,10 +204,13 @@ class Deaths:
             self.environments.fault("POST", STOPPING, weather.fault)
         return stop
 
-    def die(self, step, name, line="nowhere", **more):
-        """The DAG run, of which another process has played the step until its worker died; and the lines it came to."""
+    def die(self, step, name, line="nowhere", run=None, **more):
+        """The DAG run, of which another process has played the step until its worker died; and the lines it came to.
+
+        With `run`, it is the next try of the same.
+        """
         weather, (dag, task, functions) = WEATHER[step][name], STEPS[step]
-        run = self.prepared(step, name)
+        run = run or self.prepared(step, name)
         answer, form = None, {}
         if step == "start_run":
             answer, form = START_IT, {ONE_TIME_PASSWORD: weather.password or self.environments.password()}
@@ -266,10 +269,8 @@ class Deaths:
             self.nothing_is_sent_twice(line)
             if run.state == "running":
                 self.answered(run, line)
-            elif run.state == "success" or not self.way_on(run):
-                break
-            else:
-                run = self.driver.play(run.dag_id, batch_id="b", **self.way_on(run))
+            elif (way := self.way_on(run)) is not None:
+                run = self.driver.play(EXPORT if run.dag_id == EXPORT else MIGRATE, batch_id="b", **way)
         return run
 
     def nothing_is_sent_twice(self, line):
@@ -281,7 +282,7 @@ class Deaths:
     def way_on(self, run):
         """How a person triggers it again; None where it is settled."""
         last = self.environments.last()
-        if last.verdict is Verdict.UNBALANCED and not (last.start_known and not last.ref):
+        if last.verdict is Verdict.BALANCED or (last.verdict is Verdict.UNBALANCED and last.ref):
             return None
         if "its answer was lost" in run.errors.get("create_connection", [""])[-1]:
             there = "eu-target" in str(self.environments.state["target"]["connections"])
@@ -312,23 +313,42 @@ def known():
 @pytest.fixture
 def deaths(environments, driver, dying, known, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_EU_DB", "mssql://dmm:made-up-secret@db.example.test:1433/OSDB")
-    return Deaths(environments, driver, dying, known)
+    return Deaths(environments, driver, dying, monkeypatch, known)
 
 
-@pytest.mark.parametrize(("step", "name"), [(step, name) for step, names in WEATHER.items() for name in names])
+def cases(*, sending):
+    return [(step, name) for step, names in WEATHER.items() for name in names if (step in SENDING) is sending]
+
+
+@pytest.mark.parametrize(("step", "name"), cases(sending=True))
 def test_a_worker_dies_at_any_line_and_the_next_try_does_nothing_twice(deaths, step, name):
-    found, weather, environments = deaths.of(step, name), WEATHER[step][name], deaths.environments
+    found = deaths.of(step, name)
     assert found, "this weather leads through worlds of its own"
     for line, time in found:
         run, lines = deaths.die(step, name, line, time=time)
         assert lines[-1] == line
-        run = deaths.goes_on(run, (line, time))
-        last = environments.last()
-        assert last.verdict is weather.verdict, (line, run.messages)
-        assert run.state == ("success" if run.dag_id == STOP or weather.verdict is Verdict.BALANCED else "failed"), line
-        assert len(environments.state["executions"]) == 1, line
-        assert last.ref == environments.state["executions"][0]["id"]
-        environments.holds()
+        ends_settled(deaths, deaths.goes_on(run, (line, time)), WEATHER[step][name], line)
+
+
+@pytest.mark.parametrize(("step", "name"), cases(sending=False))
+def test_one_worker_after_another_dies_each_a_little_later_and_nothing_is_lost_or_counted_twice(deaths, step, name):
+    """Where nothing is sent: what the one has kept the next one finds, or keeps once more."""
+    (first, time), *later = deaths.of(step, name)
+    run, lines = deaths.die(step, name, first, time=time)
+    assert lines[-1] == first
+    for line, time in later:
+        deaths.die(step, name, line, run, time=time)
+    ends_settled(deaths, deaths.goes_on(run, first), WEATHER[step][name], first)
+
+
+def ends_settled(deaths, run, weather, line):
+    environments, last = deaths.environments, deaths.environments.last()
+    assert last.verdict is weather.verdict, (line, run.messages)
+    assert run.state == ("success" if run.dag_id == STOP or weather.verdict is Verdict.BALANCED else "failed"), line
+    (execution,) = environments.state["executions"]
+    assert last.ref == execution["id"], line
+    assert last.counts.accepted == execution["records"], line
+    environments.holds()
 
 
 def test_the_functions_are_where_the_table_says():

@@ -41,6 +41,14 @@ def test_an_entry_comes_back_as_it_was_written(opened):
     assert (written.seq, written.input_hash, written.prev_hash) == (2, "a" * 64, opened.of_batch(*BATCH)[0].entry_hash)
 
 
+def test_who_has_a_ref_is_told_by_step_and_environment(opened):
+    opened.append(Draft(attempt=FIRST, step="start_run", kind=Kind.RESULT, origin=ANNA, ref="r-1", state=RunState.QUEUED))
+    opened.append(look(ref="r-2"))
+    assert opened.who_has(*BATCH[:2], "start_run", "r-1") == [FIRST]
+    assert opened.who_has(*BATCH[:2], "start_run", "r-2") == []
+    assert opened.who_has("fenergo", "elsewhere", "start_run", "r-1") == []
+
+
 def test_what_a_database_or_json_cannot_hold_never_loses_an_entry(opened):
     odd = look("Fa\0il\ud800ed", data={"nan": float("nan"), 1: {2}, "path": Path("/x")}, counts={"n": True})
     written = opened.append(odd)

@@ -130,7 +130,8 @@ def _taken_back(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
 def _unfinished(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
     seen, state = standing.seen, standing.run_state
     if seen and (seen.step, part_of(seen.key), seen.state) == (START, "", RunState.FAILED_CLEAN):
-        return Verdict.UNKNOWN, Counts(), f"The vendor did not start run {standing.ref}: {seen.note} Then clear start_run."
+        which = f"run {standing.ref}" if standing.ref else "the run"
+        return Verdict.UNKNOWN, Counts(), f"The vendor did not start {which}: {seen.note} Then clear start_run."
     ended = f"ended {state} ('{standing.word}')" if state and state.is_final else "is not known to have ended"
     why = (
         f"The vendor's run {standing.ref} {ended}, and not every step after it was done. Look at the first red task, "

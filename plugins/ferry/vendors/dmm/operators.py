@@ -143,10 +143,11 @@ class DmmStartRunOperator(AskSecretOperator):
 
     @staticmethod
     def _must_not_be_closed(work: Work) -> None:
-        """A person's no stays a no: whoever changes their mind triggers the batch."""
-        said = work.standing.results.get(("approve", ""))
-        if said is not None:
-            raise AirflowFailException(f"{said.note} {CLOSED}")
+        """A person's no stays a no: whoever changes their mind triggers the batch. Nobody is asked for what is closed anyway."""
+        standing = work.standing
+        said = standing.results.get(("approve", ""))
+        if said is not None or not standing.is_open:
+            raise AirflowFailException(f"{said.note if said else standing.reason} {CLOSED}")
 
     def _close(self, work: Work) -> None:
         from ferry.core.model import RunState
