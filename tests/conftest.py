@@ -10,6 +10,12 @@ HOME = Path(tempfile.mkdtemp(prefix="ferry-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, lest one process is left with it when the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "FERRY_"))]:
     del os.environ[name]
 os.environ |= {

@@ -14,6 +14,7 @@ import yaml
 from ferry.provider import get_provider_info
 from ferry.vendors import all_vendors
 
+pytestmark = pytest.mark.xdist_group("house")  # one process loads the DAGs for all of these tests
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_KINDS = {".py", ".md", ".yaml", ".toml", ".sh", ".txt", ".in", ".html", ".svg", ""}
 HOUSE = ("plugins", "include", "scripts")

@@ -17,6 +17,10 @@ SECRET = ("password", "secret", "token", "key", "credential")
 NOT_SECRET = {"token_url"}
 
 
+# Airflow's commands take seconds each, and are cached by the process that asked.
+asks_airflow = pytest.mark.xdist_group("providers")
+
+
 @cache
 def airflow(*command):
     """What `airflow providers ... --output json` prints."""
@@ -27,12 +31,14 @@ def airflow(*command):
     return json.loads(done.stdout[done.stdout.index("[") :])
 
 
+@asks_airflow
 def test_airflow_lists_ferry_among_its_providers():
     (mine,) = [row for row in airflow("list") if row["package_name"] == DISTRIBUTION]
     assert mine["version"] == get_provider_info()["versions"][0]
     assert "account for every record" in mine["description"]
 
 
+@asks_airflow
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_airflow_finds_the_hook_of_every_vendor(vendor):
     (mine,) = [row for row in airflow("hooks") if row["connection_type"] == vendor]
@@ -42,21 +48,29 @@ def test_airflow_finds_the_hook_of_every_vendor(vendor):
     assert mine["class"] == card.hook
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-def test_airflow_imports_the_hook_and_reads_its_form(vendor):
-    """Through the provider manager itself, as the api-server does for the connection form; in a process of its own."""
+@cache
+def forms():
+    """What the provider manager itself knows of every vendor, as the api-server asks it; in a process of its own."""
     code = (
         "import json, sys\n"
         "from airflow.providers_manager import ProvidersManager\n"
         "manager = ProvidersManager()\n"
-        f"hook = manager.hooks[{vendor!r}]\n"
-        "widgets = [key for key in manager.connection_form_widgets if key.startswith('extra__" + vendor + "__')]\n"
-        f"behaviour = manager.field_behaviours.get({vendor!r})\n"
-        "print(json.dumps([hook.hook_name, hook.connection_testable, sorted(widgets), behaviour]))"
+        "def told(vendor):\n"
+        "    hook = manager.hooks[vendor]\n"
+        "    widgets = [key for key in manager.connection_form_widgets if key.startswith(f'extra__{vendor}__')]\n"
+        "    behaviour = manager.field_behaviours.get(vendor)\n"
+        "    return [hook.hook_name, hook.connection_testable, sorted(widgets), behaviour]\n"
+        f"print(json.dumps({{vendor: told(vendor) for vendor in {VENDORS}}}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    name, testable, widgets, behaviour = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@asks_airflow
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_airflow_imports_the_hook_and_reads_its_form(vendor):
+    name, testable, widgets, behaviour = forms()[vendor]
     card = all_vendors()[vendor]
     assert (name, testable) == (card.title, True)
     assert widgets == sorted(f"extra__{vendor}__{field}" for field in card.fields)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import certifi
 import httpx  # noqa: TID251  # the sandbox's control endpoints are no vendor: no client of ours knows them
 import pytest
 import yaml
+from sqlalchemy.pool import QueuePool
 
+from ferry.ledger import database
 from ferry.ledger.entries import AttemptStanding, Standing, Verdict
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
@@ -83,12 +84,12 @@ class House:
     sandbox: str
     bag: Any
     line: httpx.Client
+    empty: Path | None = None
+    """The file every ledger begins as; without it, the first who opens the ledger has it made."""
 
     @property
     def ledger(self) -> LedgerStore:
-        store = LedgerStore(f"sqlite:///{self.home / 'ledger.db'}")
-        store.migrate()
-        return store
+        return places.ledger_at(f"sqlite:///{self.home / 'ledger.db'}")
 
     @property
     def environment(self) -> str:
@@ -133,9 +134,16 @@ class House:
 
     def forget(self) -> None:
         """Begin anew, with an empty ledger."""
-        for path in (self.home / "ledger.db").parent.glob("ledger.db*"):
+        let_go()
+        for path in self.home.glob("ledger.db*"):
             path.unlink()
         places.ledger_at.cache_clear()
+        self.begin()
+
+    def begin(self) -> None:
+        """Make the ledger's file, if it is to be a copy and is not there."""
+        if self.empty and not (self.home / "ledger.db").exists():
+            shutil.copyfile(self.empty, self.home / "ledger.db")
 
     def states(self, dag_run: Any) -> dict[str, str]:
         return {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
@@ -234,20 +242,38 @@ def house(tmp_path, sandbox_url, dag_bag, control_line, monkeypatch):
     return fresh
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """The file of an empty ledger: to copy it costs a hundredth of what migrations cost."""
+    file = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    LedgerStore(str(file)).migrate()
+    return file
+
+
 @pytest.fixture
-def driver(house, sandbox_url, monkeypatch):
+def held_open(monkeypatch):
+    """Connections to the ledger's file that stay open: SQLite takes longer to open and leave it than for most transactions."""
+    monkeypatch.setattr(database, "NullPool", QueuePool)
+    monkeypatch.setattr(database, "_engines", {})
+    yield
+    let_go()
+
+
+def let_go():
+    """Close what is held open of all ledgers."""
+    for engine in database._engines.values():
+        engine.dispose()
+
+
+@pytest.fixture
+def driver(house, sandbox_url, migrated, held_open, monkeypatch):
     """The same house, played by the driver: impatient, and with simulated waiting."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_") and not name.endswith("FERRY_LEDGER")]:
         told = json.loads(os.environ[name])
         told["extra"] |= {"read_timeout": 0.4, "answer_timeout": 0.4, "requests_per_second": 0}
         monkeypatch.setenv(name, json.dumps(told))
-    # Every client reads all the world's certificates when it is made, though nothing here speaks TLS: a third of a journey.
-    bundle = Path(certifi.where()).read_text("ascii")
-    one = house.home / "one-certificate.pem"
-    one.write_text(bundle[bundle.index("-----BEGIN") : bundle.index("-----END") + len("-----END CERTIFICATE-----\n")], "ascii")
-    monkeypatch.setattr(certifi, "where", lambda: str(one))
-    monkeypatch.setenv("SSL_CERT_FILE", str(one))
-    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    house.empty = migrated
+    house.begin()
     played = Driver(house.bag.dags, Clock())
     simulate(played, monkeypatch)
     yield played

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -151,6 +152,15 @@ class Driver:
         self.asked: list[Any] = []
         self.form: dict[str, Any] = {}
         self.loop = asyncio.new_event_loop()
+        self._templates: dict[str, Any] = {}
+
+    def templates(self, renders: Any) -> Any:
+        """Where a task of a DAG, or a trigger, renders its fields: Airflow's environment, but nothing is compiled twice."""
+        name = getattr(renders, "dag_id", "")
+        if name not in self._templates:
+            self._templates[name] = renders.get_template_env()
+            self._templates[name].from_string = cache(self._templates[name].from_string)
+        return self._templates[name]
 
     def play(
         self,
@@ -272,6 +282,20 @@ def _blocked(task: Any, states: Mapping[str, str]) -> str:
     return "skipped" if "skipped" in above else ""
 
 
+_known: dict[str, str] = {}
+"""What parameters and conf come to, by all that decides on it: to check a schema costs more than many a task."""
+
+
+def _params(task: Any, conf: Mapping[str, Any]) -> Any:
+    told = [{name: one.params.get_param(name).serialize() for name in one.params} for one in (task.dag, task)]
+    key = json.dumps([told, conf], default=str)
+    if key not in _known:
+        # Airflow writes the values into the parameters it is given, which is harmless where each task is a process of its own.
+        dag, own = (SimpleNamespace(params=copy.deepcopy(one.params)) for one in (task.dag, task))
+        _known[key] = json.dumps(process_params(dag, own, dict(conf), suppress_exception=False))  # type: ignore[arg-type]
+    return json.loads(_known[key])
+
+
 class _Task:
     """One task of one DAG run, from its first try to its last."""
 
@@ -281,9 +305,7 @@ class _Task:
         self.driver, self.run, self.original, self.answer, self.map_index = driver, run, task, answer, map_index
         self.dag_run = SimpleNamespace(run_id=run.run_id, dag_id=run.dag_id, conf=conf, triggering_user_name="Petra")
         self.parked = run.states.get(task.task_id) == "awaiting_input" and answer is not None
-        # Airflow writes the values into the parameters it is given, which is harmless where each task is a process of its own.
-        dag, own = (SimpleNamespace(params=copy.deepcopy(one.params)) for one in (task.dag, task))
-        self.params: Any = process_params(dag, own, conf, suppress_exception=False)  # type: ignore[arg-type]
+        self.params = _params(task, conf)
 
     def play(self) -> str:
         """The state it ends in, or waits in."""
@@ -332,7 +354,7 @@ class _Task:
         told = self.task.start_trigger_args
         trigger = import_string(told.trigger_cls)(**json.loads(json.dumps(told.trigger_kwargs)))
         trigger._log, trigger.task_instance = TriggerLog(), self.ti
-        trigger.render_template_fields(self.context)
+        trigger.render_template_fields(self.context, self.driver.templates(trigger))
         event = self._first_event(trigger)
         if isinstance(event, TaskSuccessEvent):
             return "success"
@@ -340,7 +362,7 @@ class _Task:
         return self._failed(RuntimeError(trigger.log.lines[-1]), may_retry=False)
 
     def _on_a_worker(self) -> str:
-        self.task.render_template_fields(self.context)
+        self.task.render_template_fields(self.context, self.driver.templates(self.task))
         sentinel = ExecutorSafeguard.tracker.set(self.task)
         try:
             parked, self.parked = self.parked, False  # a retry begins with the task, as Airflow's does

@@ -10,6 +10,7 @@ for whoever plays it on. With `so_far`, which has such a file's content, another
 what the person fills in.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -22,6 +23,15 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
+NEEDED = [
+    "airflow.sdk.execution_time.supervisor",
+    "alembic.context",
+    "anyio._backends._asyncio",
+    "driver",
+    "jinja2.ext",
+    "pytest",
+]
+"""What a journey imports on its way, of others."""
 
 
 def main() -> None:
@@ -48,16 +58,21 @@ def main() -> None:
 
 def import_all() -> None:
     """What a journey needs is imported once, and not by every child."""
-    import alembic.context  # noqa: F401
-    import driver  # noqa: F401
     from airflow.sdk.lineage import get_hook_lineage_collector
 
     import ferry
+    from ferry.core.wire import trusted
+    from ferry.steps import places
 
+    for name in NEEDED:
+        import_module(name)
     get_hook_lineage_collector()  # which imports every plugin
     for found in pkgutil.walk_packages(ferry.__path__, "ferry."):
         if "sandbox" not in found.name and "migrations" not in found.name:
             import_module(found.name)
+    places.batches().exists()  # for which Airflow finds out what file systems there are
+    trusted(), trusted(trust_env=False)
+    gc.freeze()  # a child that counts what it inherited would have to copy it first
 
 
 def play(bag, case, tell) -> None:
@@ -67,10 +82,6 @@ def play(bag, case, tell) -> None:
     os.environ.update(case["env"])
     patch, driver = pytest.MonkeyPatch(), Driver(bag.dags, Clock())
     simulate(driver, patch)
-    one = Path(os.environ["FERRY_BATCHES"]).with_name("one-certificate.pem")
-    if one.exists():  # as in the fixture `driver`: nothing here speaks TLS
-        patch.setattr("certifi.where", lambda: str(one))
-        patch.setenv("SSL_CERT_FILE", str(one))
     dag, task = bag.dags[case["dag"]], case["task"]
     after, index = dag.get_task(task).downstream_task_ids, case.get("map_index", 0)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from instance import LINES, MIGRATE, ORDERS, REVERSE, THREE
+from weather import together
 
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps.people import APPROVE
@@ -236,7 +237,10 @@ def deaths(instance, driver, dying, known):
     return Deaths(instance, driver, dying, known)
 
 
-@pytest.mark.parametrize(("task", "name"), [(task, name) for task, names in WEATHER.items() for name in names])
+EVERY_WEATHER = [together(f"domo {task}", task, name) for task, names in WEATHER.items() for name in names]
+
+
+@pytest.mark.parametrize(("task", "name"), EVERY_WEATHER)
 def test_a_worker_dies_at_any_line_and_the_next_try_does_nothing_twice(deaths, task, name):
     found, instance, back = deaths.of(task, name), deaths.instance, STEPS[task][0] == REVERSE
     assert found, "this weather leads through worlds of its own"

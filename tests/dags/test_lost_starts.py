@@ -121,6 +121,7 @@ def play_and_die(house, dying, fault, line, batch_id):
     return [int(reached.partition(":")[2]) for reached in dying(line=f"0:{line}", run_id="r1", batch_id=batch_id, **where)]
 
 
+@pytest.mark.xdist_group("lost starts")  # one process finds out what the weather must be for each line
 @pytest.mark.parametrize("line", [*LINES, 0], ids=[SOURCE[line - FIRST].strip()[:60] for line in LINES] + ["after its return"])
 def test_a_worker_dies_at_any_line_and_the_next_try_starts_nothing_twice(house, driver, dying, weather, line):
     fault = weather(line, house)

@@ -43,6 +43,11 @@ def cases(table: str) -> list[Any]:
     ]
 
 
+def together(name: str, *values: Any) -> Any:
+    """A case that one process plays with all others of the name, because they build on what each of them finds out."""
+    return pytest.param(*values, marks=pytest.mark.xdist_group(name))
+
+
 def first_red(run: Any) -> str:
     """The first task that failed."""
     return next(str(task) for task, state in run.states.items() if state == "failed")

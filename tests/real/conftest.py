@@ -11,6 +11,7 @@ import httpx  # noqa: TID251  # the sandbox's control endpoints are no vendor: n
 import psutil
 import pytest
 
+from ferry.core.wire import trusted
 from ferry.ledger.entries import AttemptStanding, Standing
 from ferry.ledger.store import LedgerStore
 from ferry.vendors.fenergo import sandbox_connections
@@ -41,6 +42,8 @@ BATCHES = {
 }
 """The batches of these tests and the sandbox each goes to."""
 EXTRAS: dict[str, dict[str, Any]] = {"narrow": {"max_live_runs": 1}}
+SETTINGS = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"}
+"""Airflow reads each DAG file anew every 30 seconds, which is half a core's work; ours do not change here."""
 PATIENCE = 240.0
 """Seconds anything may take; a free machine needs a fraction."""
 ENDED = ("success", "failed")
@@ -56,7 +59,7 @@ class Box:
     url: str
 
     def ask(self, method: str, path: str, **how: Any) -> Any:
-        answer = httpx.request(method, f"{self.url}/_sandbox{path}", timeout=60, trust_env=False, **how)
+        answer = httpx.request(method, f"{self.url}/_sandbox{path}", timeout=60, trust_env=False, verify=trusted(), **how)
         answer.raise_for_status()
         return answer.json()
 
@@ -266,7 +269,8 @@ def ferry(tmp_path_factory):
     for name, url in urls.items():
         told = sandbox_connections(url)["fenergo_default"]
         connections[f"fenergo_{name}"] = told | {"extra": told["extra"] | {"max_live_runs": 50} | EXTRAS.get(name, {})}
-    stack = Stack(home / "stack", dags=_dags(home / "dags"), batches=home / "batches", connections=connections)
+    dags, batches = _dags(home / "dags"), home / "batches"
+    stack = Stack(home / "stack", dags=dags, batches=batches, connections=connections, settings=SETTINGS)
     for name, url in urls.items():
         stack.services[name] = _sandbox(stack, name, url.rpartition(":")[2])
         stack.services[name].start()

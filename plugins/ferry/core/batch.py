@@ -157,8 +157,7 @@ def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]
     """
     where = f"{vendor}/{batch_id}/{MANIFEST}"
     try:
-        lines, data = _Lines(), yaml.load(text, _StrictLoader)  # noqa: S506 (a SafeLoader that also refuses double keys)
-        lines.read(yaml.compose(text, yaml.SafeLoader))
+        lines, data = _loaded(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
@@ -265,6 +264,17 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands here twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _loaded(text: str) -> tuple[_Lines, Any]:
+    """Where everything stands in a YAML text, and what it says; read once for both."""
+    loader, lines = _StrictLoader(text), _Lines()
+    try:
+        node = loader.get_single_node()
+        lines.read(node)  # first: to construct a mapping may change its node
+        return lines, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 class _Lines:

@@ -173,16 +173,16 @@ class Entry(Draft):
 
     def to_json(self) -> dict[str, Any]:
         """Every field as flat JSON: one row of the table, one line of an evidence pack."""
-        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"attempt", "origin"}}
+        flat = {name: getattr(self, name) for name in _FACTS}
         flat |= {name: getattr(self.attempt, name) for name in ("vendor", "environment", "batch_id")}
-        flat |= {f.name: getattr(self.origin, f.name) for f in fields(Origin)}
+        flat |= {name: getattr(self.origin, name) for name in _ORIGIN}
         flat |= {name: str(flat[name]) if flat[name] else None for name in ("kind", "state", "verdict")}
         return flat | {"attempt": self.attempt.number, "at": self.at.isoformat(timespec="microseconds")}
 
     @classmethod
     def from_json(cls, flat: Mapping[str, Any]) -> Entry:
         """The entry again; ValueError, KeyError or TypeError if the row cannot be one."""
-        facts = {f.name: flat[f.name] for f in fields(cls) if f.name not in {"attempt", "origin"}}
+        facts = {name: flat[name] for name in _FACTS}
         facts |= {
             "kind": Kind(flat["kind"]),
             "state": RunState(flat["state"]) if flat["state"] else None,
@@ -190,12 +190,17 @@ class Entry(Draft):
             "at": datetime.fromisoformat(flat["at"]),
         }
         attempt = Attempt(flat["vendor"], flat["environment"], flat["batch_id"], flat["attempt"])
-        return cls(attempt=attempt, origin=Origin(**{f.name: flat[f.name] for f in fields(Origin)}), **facts)
+        return cls(attempt=attempt, origin=Origin(**{name: flat[name] for name in _ORIGIN}), **facts)
 
     def computed_hash(self) -> str:
         """SHA-256 over everything the entry says, the hash before it included."""
         content = {name: value for name, value in self.to_json().items() if name != "entry_hash"}
         return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+# Named once: an attempt is read many times a step, and to ask a dataclass for its fields costs as much as to fill them.
+_ORIGIN = tuple(f.name for f in fields(Origin))
+_FACTS = tuple(f.name for f in fields(Entry) if f.name not in {"attempt", "origin"})
 
 
 def canonical(value: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, text
 
 from ferry.core.errors import LedgerConflict, LedgerError
 from ferry.core.model import Attempt, RunState
@@ -74,7 +74,8 @@ class LedgerStore:
         With `parts`, as far as these are concerned: what was sent for other parts is left out, which may be thousands of entries.
         """
         with self.database.reading() as connection:
-            return _attempt(_entries(connection, _batch(attempt), _about(attempt, parts) if parts else None), attempt)
+            which = _about(attempt, parts) if parts else None
+            return _attempt(_entries(connection, _batch(attempt), which, attempt=attempt.number), attempt)
 
     def batches(
         self,
@@ -252,22 +253,25 @@ def _matters_to(attempt: Attempt, step: str, key: str) -> ColumnElement[bool]:
     return or_(mine, LEDGER.c.step == ADMIT, LEDGER.c.kind == Kind.VERDICT.value)
 
 
+_KEY = ("vendor", "environment", "batch_id")
+_COLUMNS = tuple(LEDGER.c.keys())
+# What every step asks many times is built once: to build a query costs more than to ask it.
+_CHAIN = select(LEDGER).where(*(LEDGER.c[name] == bindparam(name) for name in _KEY)).order_by(LEDGER.c.seq)
+_OWN = LEDGER.alias()
+_SENT = (
+    select(_OWN.c.step)
+    .where(*(_OWN.c[name] == bindparam(name) for name in (*_KEY, "attempt")))
+    .where(_OWN.c.kind == Kind.INTENT.value, _OWN.c.key != "", _OWN.c.step != ADMIT)
+    .distinct()
+)
+_WHOLE = or_(LEDGER.c.key == "", LEDGER.c.key.startswith(AGAIN, autoescape=True), LEDGER.c.step.not_in(_SENT))
+
+
 def _about(attempt: Attempt, parts: Sequence[str]) -> ColumnElement[bool]:
     """The entries of an attempt without those of other parts: a part has an intent of its own."""
     key = LEDGER.c.key
     mine = or_(*(or_(key == part, key.startswith(f"{part}{AGAIN}", autoescape=True)) for part in parts))
-    own = LEDGER.alias()
-    same_attempt = and_(
-        own.c.vendor == attempt.vendor,
-        own.c.environment == attempt.environment,
-        own.c.batch_id == attempt.batch_id,
-        own.c.attempt == attempt.number,
-    )
-    sent = (
-        select(own.c.step).where(same_attempt, own.c.kind == Kind.INTENT.value, own.c.key != "", own.c.step != ADMIT).distinct()
-    )
-    whole = or_(key == "", key.startswith(AGAIN, autoescape=True), LEDGER.c.step.not_in(sent))
-    return and_(LEDGER.c.attempt == attempt.number, or_(whole, mine))
+    return and_(LEDGER.c.attempt == attempt.number, or_(_WHOLE, mine))
 
 
 def _has_place(connection: Connection, attempt: Attempt) -> bool:
@@ -307,11 +311,11 @@ def _live_parts(connection: Connection, attempt: Attempt, part_seconds: int | No
     return connection.scalar(select(func.count()).select_from(sent).where(mine, ~over.exists())) or 0
 
 
-def _entries(connection: Connection, batch: Batch, which: ColumnElement[bool] | None = None) -> list[Entry]:
-    query = select(LEDGER).where(_of(batch)).order_by(LEDGER.c.seq)
-    rows = connection.execute(query if which is None else query.where(which)).mappings().all()
+def _entries(connection: Connection, batch: Batch, which: ColumnElement[bool] | None = None, **values: Any) -> list[Entry]:
+    query = _CHAIN if which is None else _CHAIN.where(which)
+    rows = connection.execute(query, dict(zip(_KEY, batch, strict=True)) | values).all()
     try:
-        return [from_row({str(name): value for name, value in row.items()}) for row in rows]
+        return [from_row(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
     except (ValueError, KeyError, TypeError):
         raise LedgerError(
             f"the ledger of {batch[0]} batch {batch[2]} holds a row that is no entry: somebody changed it by hand. "

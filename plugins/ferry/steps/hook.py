@@ -18,7 +18,7 @@ from ferry.core.api import ONE_TRY, Patience, VendorApi
 from ferry.core.batch import Section
 from ferry.core.errors import BadInput, FerryError
 from ferry.core.exchange import AsyncLine, Exchange, Line, RateGate, adrive, drive
-from ferry.core.wire import httpx
+from ferry.core.wire import httpx, trusted
 from ferry.steps.links import LinkRules, link_client
 
 Api = TypeVar("Api", bound=VendorApi)
@@ -170,9 +170,7 @@ class VendorHook(BaseHook, Generic[Api]):
     @cached_property
     def _line(self) -> Line:
         told = self.settings
-        client = httpx.Client(
-            auth=self.auth(), timeout=told.timeout, follow_redirects=False, event_hooks=self._hooks(asynchronous=False)
-        )
+        client = httpx.Client(**self._how(asynchronous=False))
         bare = link_client(LinkRules(told.link_hosts, told.sandbox), told.timeout)
         for held in (client, bare):
             finalize(self, held.close)  # connections go with the hook, not some time later
@@ -183,13 +181,20 @@ class VendorHook(BaseHook, Generic[Api]):
         lines = _lines.setdefault(asyncio.get_running_loop(), {})
         key = (type(self), self.conn_id, self.settings)
         if key not in lines:
-            told = self.settings
-            client = httpx.AsyncClient(
-                auth=self.auth(), timeout=told.timeout, follow_redirects=False, event_hooks=self._hooks(asynchronous=True)
-            )
-            lines[key] = AsyncLine(client, RateGate(told.requests_per_second)), _until_the_loop_ends(client)
+            client = httpx.AsyncClient(**self._how(asynchronous=True))
+            lines[key] = AsyncLine(client, RateGate(self.settings.requests_per_second)), _until_the_loop_ends(client)
             await anext(lines[key][1])
         return lines[key][0]
+
+    def _how(self, *, asynchronous: bool) -> dict[str, Any]:
+        """How either kind of client is made."""
+        return {
+            "auth": self.auth(),
+            "timeout": self.settings.timeout,
+            "follow_redirects": False,
+            "event_hooks": self._hooks(asynchronous=asynchronous),
+            "verify": trusted(),
+        }
 
     def _hooks(self, *, asynchronous: bool) -> dict[str, list[Callable[..., Any]]]:
         vendor, log = self.vendor, self.log  # a client that knew its hook would keep it from being let go

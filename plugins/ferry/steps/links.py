@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from ferry.core.errors import VendorNonsense, VendorUnavailable
-from ferry.core.wire import httpx
+from ferry.core.wire import httpx, trusted
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -97,6 +97,7 @@ def _is_loopback(host: str) -> bool:
 
 def link_client(rules: LinkRules, timeout: httpx.Timeout) -> httpx.Client:
     """A client without default headers, cookies, redirects or environment settings, bound to the rules."""
-    client = httpx.Client(transport=LinkTransport(rules, httpx.HTTPTransport(trust_env=False)), timeout=timeout, trust_env=False)
+    transport = httpx.HTTPTransport(verify=trusted(trust_env=False), trust_env=False)
+    client = httpx.Client(transport=LinkTransport(rules, transport), timeout=timeout, trust_env=False)
     client.headers.clear()
     return client
