@@ -10,6 +10,8 @@ from tests.sandbox import library
 
 from sandbox.server import running
 
+pytest.register_assert_rewrite("tests.sandbox.dmm_client")  # its fixtures are loaded by the tests of DMM's sandbox
+
 TENANT = "11111111-2222-3333-4444-555555555555"
 SECRET = {"grant_type": "client_credentials", "client_id": "ferry-demo", "client_secret": "ferry-demo-secret"}
 COMMAND = "/fenergo/datamigrationcommand/api/v2"

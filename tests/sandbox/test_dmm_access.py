@@ -1,9 +1,9 @@
 """Who may ask the made-up OutSystems environments for what: keys, the platform's errors, one-time passwords."""
 
 import pytest
-from tests.sandbox.test_dmm_client import BASE, zipped
+from tests.sandbox.dmm_client import BASE, zipped
 
-pytest_plugins = ["tests.sandbox.test_dmm_client"]
+pytest_plugins = ["tests.sandbox.dmm_client"]
 
 USED, EXPIRED = "The one-time password was already used.", "The one-time password has expired."
 WRONG, MISSING = "The one-time password is not valid.", "The one-time password is missing."

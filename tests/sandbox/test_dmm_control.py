@@ -3,9 +3,9 @@
 import hashlib
 
 import pytest
-from tests.sandbox.test_dmm_client import RUNTIME, Environment, zipped
+from tests.sandbox.dmm_client import RUNTIME, Environment, zipped
 
-pytest_plugins = ["tests.sandbox.test_dmm_client"]
+pytest_plugins = ["tests.sandbox.dmm_client"]
 
 # The page of executions
 

@@ -10,9 +10,9 @@ import zipfile
 from datetime import datetime
 
 import pytest
-from tests.sandbox.test_dmm_client import BASE, RUNTIME, unzipped, zipped
+from tests.sandbox.dmm_client import BASE, RUNTIME, unzipped, zipped
 
-pytest_plugins = ["tests.sandbox.test_dmm_client"]
+pytest_plugins = ["tests.sandbox.dmm_client"]
 
 MIB = 1024 * 1024
 

@@ -5,9 +5,9 @@ import io
 import json
 
 import pytest
-from tests.sandbox.test_dmm_client import KEPT, RUNTIME, Environment, unzipped, zipped
+from tests.sandbox.dmm_client import KEPT, RUNTIME, Environment, unzipped, zipped
 
-pytest_plugins = ["tests.sandbox.test_dmm_client"]
+pytest_plugins = ["tests.sandbox.dmm_client"]
 
 ODD = """Id,Name,Note,Price,Done,At
 7,"N'Blue, ""big"" Van'","N'O''Mara

@@ -10,9 +10,9 @@ import zipfile
 
 import httpx  # noqa: TID251 (the fake vendor is tested with a plain client, not with ours)
 import pytest
-from tests.sandbox.test_dmm_client import RUNTIME, invoices, zipped
+from tests.sandbox.dmm_client import RUNTIME, invoices, zipped
 
-pytest_plugins = ["tests.sandbox.test_dmm_client"]
+pytest_plugins = ["tests.sandbox.dmm_client"]
 
 MIB = 1024 * 1024
 

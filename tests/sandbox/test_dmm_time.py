@@ -4,9 +4,9 @@ import base64
 from datetime import datetime, timedelta
 
 import pytest
-from tests.sandbox.test_dmm_client import invoices, zipped
+from tests.sandbox.dmm_client import invoices, zipped
 
-pytest_plugins = ["tests.sandbox.test_dmm_client"]
+pytest_plugins = ["tests.sandbox.dmm_client"]
 
 
 def words(dmm, environment, key, *seconds):
