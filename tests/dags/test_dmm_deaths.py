@@ -22,7 +22,6 @@ HERE, STEPS_OF = "ferry.vendors.dmm.", "ferry.steps."
 ONCE = STEPS_OF + "work:Work.once"
 FETCHING = [HERE + f"ending:{name}" for name in ("fetch_outputs", "_file", "_record")]
 STEPS = {
-    "create_connection": (MIGRATE, "create_connection", [HERE + "connecting:create_connection", ONCE]),
     "start_run": (
         MIGRATE,
         "start_run",
@@ -59,7 +58,7 @@ STEPS = {
     ),
 }
 """The steps: their DAG and task, and the functions in which their worker may die."""
-SENDING = {"create_connection", "start_run", "confirm_start", "stop_run"}
+SENDING = {"start_run", "confirm_start", "stop_run"}
 WHOLE = {"DBConnection": "Runtime Connection"}
 IMPORTED = {"batch_id": "in", "connection": "dmm_default", "configuration": RUNTIME}
 ANSWERS = {"started": STARTED, "not started": NOT_STARTED, "not to be found": NOT_FOUND}
@@ -87,7 +86,6 @@ FINE = Weather()
 IN_ERROR = Weather({"entity_errors": "Invoice:1"}, verdict=Verdict.UNBALANCED)
 STOPPED = Weather(verdict=Verdict.UNBALANCED)
 WEATHER = {
-    "create_connection": {"lost": Weather(fault="drop_after")},
     "start_run": {
         "fine": FINE,
         "lost": Weather(fault="drop_after"),
@@ -149,15 +147,9 @@ class Deaths:
         if dag == EXPORT:
             wanted = {"type": "Export", "dag": EXPORT, "connection": "dmm_source"}
             self.environments.batch(**wanted, configuration=WHOLE, import_as=IMPORTED)
-        elif step == "create_connection":
-            registered = {"name": "eu-target", "type": "SQLServer", "credentials": "eu_db"}
-            told = {"DestinationDBConnection": "eu-target", "DataAppendMode": True}
-            self.environments.batch(configuration=told, create_connection=registered)
         else:
             self.environments.batch()
         run = self.play(EXPORT if dag == EXPORT else MIGRATE, "r1", self.until(step))
-        if step == "create_connection":
-            return run
         if step == "confirm_start":
             self.environments.fault("POST", START, weather.fault)
         if step == "start_run":
@@ -215,8 +207,6 @@ class Deaths:
             answer, form = START_IT, {ONE_TIME_PASSWORD: weather.password or self.environments.password()}
             if weather.fault:
                 self.environments.fault("POST", START, weather.fault)
-        if step == "create_connection" and weather.fault:
-            self.environments.fault("POST", "*/CreateConnection", weather.fault)
         if step == "confirm_start":
             there = self.environments.executions()
             answer, form = ANSWERS[weather.answer], {TRACKER_ID: there[0]["id"] if there else ""}
@@ -268,26 +258,17 @@ class Deaths:
             self.nothing_is_sent_twice(line)
             if run.state == "running":
                 self.answered(run, line)
-            elif (way := self.way_on(run)) is not None:
-                run = self.driver.play(EXPORT if run.dag_id == EXPORT else MIGRATE, batch_id="b", **way)
+            elif not self.is_settled():
+                run = self.driver.play(EXPORT if run.dag_id == EXPORT else MIGRATE, batch_id="b")
         return run
 
     def nothing_is_sent_twice(self, line):
         meant = [one for attempt in self.environments.standing().attempts for one in attempt.starts]
         assert len(self.environments.requests("POST", START)) <= len(meant), line
 
-    def way_on(self, run):
-        """How a person triggers it again; None where it is settled."""
+    def is_settled(self):
         last = self.environments.last()
-        if last.verdict is Verdict.BALANCED or (last.verdict is Verdict.UNBALANCED and last.ref):
-            return None
-        if "its answer was lost" in run.errors.get("create_connection", [""])[-1]:
-            there = "eu-target" in str(self.environments.state["target"]["connections"])
-            if there:
-                told = {"DestinationDBConnection": "eu-target", "DataAppendMode": True}
-                self.environments.batch(configuration=told)
-            return {"force_new_attempt": not there}
-        return {"force_new_attempt": False}
+        return last.verdict is Verdict.BALANCED or (last.verdict is Verdict.UNBALANCED and bool(last.ref))
 
     def answered(self, run, line):
         """A person answers what only a person can know."""
@@ -309,7 +290,6 @@ def known():
 
 @pytest.fixture
 def deaths(environments, driver, dying, known, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_EU_DB", "mssql://dmm:made-up-secret@db.example.test:1433/OSDB")
     return Deaths(environments, driver, dying, monkeypatch, known)
 
 

@@ -134,8 +134,8 @@ def _unfinished(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
         return Verdict.UNKNOWN, Counts(), f"The vendor did not start {which}: {seen.note} Then clear start_run."
     ended = f"ended {state} ('{standing.word}')" if state and state.is_final else "is not known to have ended"
     why = (
-        f"The vendor's run {standing.ref} {ended}, and not every step after it was done. Look at the first red task, "
-        "correct what it names and clear it: the attempt goes on where it stopped and nothing is started twice."
+        f"The vendor's run {standing.ref or '(its id is not known)'} {ended}, and not every step after it was done. Look at the "
+        "first red task, correct what it names and clear it: the attempt goes on where it stopped and nothing is started twice."
     )
     return Verdict.UNKNOWN, Counts(), why
 

@@ -71,7 +71,7 @@ def _put(work: Work, wanted: ImportAs, zip_path: Path) -> None:
     """Write the batch: the zip first, the manifest last, because a folder without a manifest is no batch yet."""
     root = places.batches()
     folder = root / work.attempt.vendor / wanted.batch_id
-    if (folder / MANIFEST).exists():
+    if (folder / MANIFEST).exists() and (folder / MANIFEST).stat().st_size:  # an empty one is what a killed worker leaves
         _must_be_the_same(read_batch(root, work.attempt.vendor, wanted.batch_id, DmmSection), wanted, zip_path)
         return
     folder.mkdir(parents=True, exist_ok=True)
