@@ -5,9 +5,10 @@ with a sentence that helps, and goes on when the fault is gone and the red task 
 """
 
 import re
+from functools import partial
 
 import pytest
-from weather import ACTIONS, Call, cases, first_red
+from weather import ACTIONS, Call, cases, first_red, in_passing, in_the_end
 
 from ferry.ledger.entries import Verdict
 
@@ -119,15 +120,22 @@ def prepare(house, journey):
     return "migrate_fenergo"
 
 
-@pytest.mark.parametrize(("name", "action", "end"), cases(ONCE))
-def test_one_fault(house, driver, name, action, end):
-    run = play(house, driver, name, action, times=1)
+@pytest.mark.parametrize(("action", "names"), in_passing(ONCE, CALLS))
+def test_faults_that_pass_by_themselves(house, driver, action, names):
+    run = play(house, driver, names, action, times=1)
+    ends_as(house, run, names[0], "ok")
+    assert house.control("GET", "/fenergo/faults") == [], "each has struck"
+
+
+@pytest.mark.parametrize(("name", "action", "end"), in_the_end(ONCE))
+def test_one_fault_that_does_not(house, driver, name, action, end):
+    run = play(house, driver, [name], action, times=1)
     ends_as(house, run, name, end)
 
 
 @pytest.mark.parametrize(("name", "action", "end"), cases(ALWAYS))
 def test_a_fault_that_lasts_until_somebody_clears_the_red_task(house, driver, monkeypatch, name, action, end):  # noqa: PLR0917
-    run = play(house, driver, name, action, times=None)
+    run = play(house, driver, [name], action, times=None)
     ends_as(house, run, name, end)
     if end == "asks":
         return
@@ -137,13 +145,15 @@ def test_a_fault_that_lasts_until_somebody_clears_the_red_task(house, driver, mo
     ends_as(house, run, name, "ok")
 
 
-def play(house, driver, name, action, times):
-    call = CALLS[name]
-    dag = prepare(house, call.journey)
-    fault = ACTIONS[action] | {"times": times, "skip": call.skip}
+def play(house, driver, names, action, times):
+    dag = prepare(house, CALLS[names[0]].journey)
     if action == "delay":
         driver.clock.pace = 0.1  # the vendor is late in real time
-    before = {call.task: lambda: house.fault(call.method, call.path, **fault)}
+
+    def strike(call):
+        house.fault(call.method, call.path, **ACTIONS[action], times=times, skip=call.skip)
+
+    before = {CALLS[name].task: partial(strike, CALLS[name]) for name in names}
     run = driver.play(dag, batch_id="b", before=before)
     house.late_requests_are_done()
     return run

@@ -6,10 +6,11 @@ cleared.
 """
 
 import re
+from functools import partial
 
 import pytest
 from libraries import MIGRATE, SALES
-from weather import ACTIONS, Call, cases, first_red
+from weather import ACTIONS, Call, cases, first_red, in_passing, in_the_end
 
 from ferry.ledger.entries import Verdict
 
@@ -175,27 +176,36 @@ def prepare(libraries, journey):
     return MIGRATE
 
 
-def play(libraries, driver, name, action, times):
-    call = CALLS[name]
-    dag = prepare(libraries, call.journey)
-    fault = WEATHER[action] | {"times": times, "skip": call.skip}
+def play(libraries, driver, names, action, times):
+    dag = prepare(libraries, CALLS[names[0]].journey)
     if action == "delay":
         driver.clock.pace = 0.1  # the vendor is late in real time
-    before = {call.task: lambda: libraries.fault(call.method, call.path, **fault)}
+
+    def strike(call):
+        libraries.fault(call.method, call.path, **WEATHER[action], times=times, skip=call.skip)
+
+    before = {CALLS[name].task: partial(strike, CALLS[name]) for name in names}
     run = driver.play(dag, batch_id="b", before=before)
     libraries.house.late_requests_are_done()
     return run
 
 
-@pytest.mark.parametrize(("name", "action", "end"), cases(ONCE))
-def test_one_fault(libraries, driver, name, action, end):
-    run = play(libraries, driver, name, action, times=1)
+@pytest.mark.parametrize(("action", "names"), in_passing(ONCE, CALLS))
+def test_faults_that_pass_by_themselves(libraries, driver, action, names):
+    run = play(libraries, driver, names, action, times=1)
+    ends_as(libraries, run, names[0], "ok")
+    assert libraries.house.control("GET", "/microstrategy/faults") == [], "each has struck"
+
+
+@pytest.mark.parametrize(("name", "action", "end"), in_the_end(ONCE))
+def test_one_fault_that_does_not(libraries, driver, name, action, end):
+    run = play(libraries, driver, [name], action, times=1)
     ends_as(libraries, run, name, end)
 
 
 @pytest.mark.parametrize(("name", "action", "end"), cases(ALWAYS))
 def test_a_fault_that_lasts_until_somebody_clears_the_red_task(libraries, driver, name, action, end):
-    run = play(libraries, driver, name, action, times=None)
+    run = play(libraries, driver, [name], action, times=None)
     ends_as(libraries, run, name, end)
     if end == "asks":
         return

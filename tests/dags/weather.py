@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,27 @@ def cases(table: str) -> list[Any]:
         for row in rows
         for action, end in zip(head, row[1:], strict=True)
     ]
+
+
+def in_passing(table: str, calls: Mapping[str, Call]) -> list[Any]:
+    """The cells that recover by themselves: an action, and the calls that go wrong so in one DAG run, one for each task.
+
+    What each call's own DAG run would show, one shows of all: every call is retried by itself, and the batch ends well.
+    """
+    runs: dict[tuple[str, str, int], list[str]] = {}
+    for cell in cases(table):
+        name, action, end = cell.values
+        if end == "ok":
+            call = calls[name]
+            taken = (runs.get((action, call.journey, lane), []) for lane in range(len(calls)))
+            lane = next(n for n, names in enumerate(taken) if call.task not in {calls[one].task for one in names})
+            runs.setdefault((action, call.journey, lane), []).append(name)
+    return [pytest.param(action, names, id=f"{journey}-{action}-{lane}") for (action, journey, lane), names in runs.items()]
+
+
+def in_the_end(table: str) -> list[Any]:
+    """The cells that do not recover by themselves."""
+    return [cell for cell in cases(table) if cell.values[2] != "ok"]
 
 
 def together(name: str, *values: Any) -> Any:
