@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from ferry.core import errors
 from ferry.core.errors import AnswerLost, FerryError, LedgerError, TransferBroken, VendorRefused, VendorUnavailable
+from ferry.core.zipfiles import BadZip
 from ferry.ledger.entries import InputChanged, LedgerFull, NotHolder
 from ferry.steps.policy import DEFAULT_ARGS, FIRST_DELAY, LONGEST_DELAY, FerryRetryPolicy, batch_params, tags
 from ferry.steps.work import InputMoved
@@ -16,6 +17,7 @@ AT_ONCE = [
     FerryError,
     errors.BadInput,
     errors.BatchRefused,
+    BadZip,
     errors.NotBalanced,
     AnswerLost,
     VendorRefused,
