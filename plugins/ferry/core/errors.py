@@ -2,8 +2,7 @@
 
     FerryError
     ├── BadInput                what a person gave us is wrong: correct it (file, row, key named), trigger again
-    │   ├── BatchRefused        check_batch found faults before anything was sent; the findings file lists them
-    │   └── BadZip              a zip that is broken or made to harm, and is not opened (in `core/zipfiles.py`)
+    │   └── BatchRefused        check_batch found faults before anything was sent; the findings file lists them
     ├── NotBalanced             a batch was settled and not every record arrived: its message says which and what to correct
     ├── LedgerError             the ledger refuses or cannot be reached: nothing is sent without it
     │   └── LedgerConflict      another writer was first: read again and decide again
