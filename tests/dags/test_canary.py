@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.dags.conftest import airflow_database, control_line, dag_bag, house, sandbox_url  # noqa: F401 (fixtures)
 
 from ferry.ledger.entries import Verdict
 from ferry.vendors.fenergo import sandbox_connections
@@ -74,7 +73,7 @@ def issued(monkeypatch):
 
 
 @pytest.fixture
-def planted(house, issued, sandbox_url, monkeypatch):  # noqa: F811
+def planted(house, issued, sandbox_url, monkeypatch):
     told = sandbox_connections(sandbox_url)["fenergo_default"] | {"password": CLIENT_SECRET}
     monkeypatch.setenv("AIRFLOW_CONN_FENERGO_DEFAULT", json.dumps(told))
     house.switch(client_secret=CLIENT_SECRET)

@@ -9,9 +9,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.dags.conftest import airflow_database, control_line, dag_bag, driver, house, sandbox_url  # noqa: F401 (fixtures)
 from tests.dags.environments import EXPORT, MIGRATE, RUNTIME, START, STATUS, STOP, Environments
-from tests.test_canary import evidence, found, haystack
+from tests.dags.test_canary import evidence, found, haystack
 
 from ferry.ledger.entries import Verdict
 from ferry.steps.people import NOT_STARTED
@@ -25,7 +24,7 @@ HOLD_VALUES = {"data.zip", "logs.zip", "errors.json", "errors.csv"}
 
 
 @pytest.fixture
-def planted(house, monkeypatch):  # noqa: F811
+def planted(house, monkeypatch):
     """A target whose key is a canary, and whose vendor repeats every secret it gets."""
     told = json.loads(os.environ["AIRFLOW_CONN_DMM_DEFAULT"]) | {"password": KEY}
     monkeypatch.setenv("AIRFLOW_CONN_DMM_DEFAULT", json.dumps(told))
@@ -36,7 +35,7 @@ def planted(house, monkeypatch):  # noqa: F811
     return mine
 
 
-def play_all(mine, driver):  # noqa: F811
+def play_all(mine, driver):
     """A batch with everything, one with wrong passwords and careless answers, a lost start, a stop, and an export."""
     typed = []
 
@@ -81,7 +80,7 @@ def play_all(mine, driver):  # noqa: F811
     return set(typed)
 
 
-def test_no_canary_comes_up_anywhere(planted, driver, capfd, caplog):  # noqa: F811
+def test_no_canary_comes_up_anywhere(planted, driver, capfd, caplog):
     caplog.set_level(logging.DEBUG, logger="httpx")
     caplog.set_level(logging.DEBUG, logger="httpcore")
     typed = play_all(planted, driver)
@@ -95,7 +94,7 @@ def test_no_canary_comes_up_anywhere(planted, driver, capfd, caplog):  # noqa: F
     assert found(places | files, secrets) == {}
 
 
-def test_what_records_hold_is_nowhere_but_in_the_files_that_dmm_gave(planted, driver, capfd, caplog):  # noqa: F811
+def test_what_records_hold_is_nowhere_but_in_the_files_that_dmm_gave(planted, driver, capfd, caplog):
     from tests.dags.environments import zipped
 
     name, street = sorted(VALUES)
@@ -112,7 +111,7 @@ def test_what_records_hold_is_nowhere_but_in_the_files_that_dmm_gave(planted, dr
     assert found({path: text for path, text in files.items() if Path(path).name not in HOLD_VALUES}, VALUES) == {}
 
 
-def test_the_search_finds_what_is_there(planted, driver):  # noqa: F811
+def test_the_search_finds_what_is_there(planted, driver):
     planted.batch("good")
     planted.give(driver, driver.play(MIGRATE, batch_id="good"), "good")
     assert found(evidence(planted.house), ["Customer"])

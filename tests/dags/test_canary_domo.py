@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.dags.conftest import airflow_database, control_line, dag_bag, house, sandbox_url  # noqa: F401 (fixtures)
 from tests.dags.instance import CUSTOMERS, LINES, MIGRATE, ORDERS, REVERSE, THREE, Instance
-from tests.test_canary import evidence, found, haystack
+from tests.dags.test_canary import evidence, found, haystack
 
 from ferry.ledger.entries import Verdict
 from ferry.vendors.domo import sandbox_connections
@@ -21,7 +20,7 @@ HOLD_COORDINATES = {"mapping.csv", "errors.csv", "findings.csv"}
 
 
 @pytest.fixture
-def planted(house, sandbox_url, monkeypatch):  # noqa: F811
+def planted(house, sandbox_url, monkeypatch):
     for name, told in sandbox_connections(sandbox_url).items():
         quick = told | {"password": TOKEN, "extra": told["extra"] | {"requests_per_second": 0, "visible_delay": 1}}
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(quick))

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.dags.conftest import airflow_database, control_line, dag_bag, house, sandbox_url  # noqa: F401 (fixtures)
 from tests.dags.libraries import AUTO, MIGRATE, RULES, UNDO, Libraries
-from tests.test_canary import evidence, found, haystack
+from tests.dags.test_canary import evidence, found, haystack
 
 from ferry.ledger.entries import Verdict
 from ferry.vendors.microstrategy import sandbox_connections
@@ -41,7 +40,7 @@ def issued(monkeypatch):
 
 
 @pytest.fixture
-def planted(house, issued, sandbox_url, monkeypatch):  # noqa: F811
+def planted(house, issued, sandbox_url, monkeypatch):
     for name, told in sandbox_connections(sandbox_url).items():
         quick = told | {"password": PASSWORD, "extra": told["extra"] | {"requests_per_second": 0}}
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(quick))
