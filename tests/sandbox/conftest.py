@@ -6,7 +6,7 @@ import io
 import httpx  # noqa: TID251  # the fake vendor is tested with a plain client, not with ours
 import pytest
 from tests.sandbox import instance as domo
-from tests.sandbox import library
+from tests.sandbox import library, organisation
 
 from sandbox.server import running
 
@@ -213,3 +213,16 @@ def another(instance):
 def ledger(instance):
     """A datasource that reads Snowflake."""
     return next(key for key, row in instance.mapping.items() if row["table"] == "LEDGER_01")
+
+
+@pytest.fixture(scope="session")
+def anon_base(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("sandbox")) as base:
+        yield base
+
+
+@pytest.fixture
+def anon(anon_base):
+    """Anon's organisation on its first day, without migrations; its clock stands still."""
+    with organisation.standing_still(anon_base) as fresh:
+        yield fresh
