@@ -53,7 +53,9 @@ __all__ = [
     "part_of",
 ]
 
-RUN_STEPS = ("find_run", "open_run", START)
+FIND = "find_run"
+"""The step that adopts a run which a person has begun."""
+RUN_STEPS = (FIND, "open_run", START)
 """The steps whose results name the vendor's run."""
 WATCHED = frozenset({*RUN_STEPS, "await_run", "fetch_outputs", UNDO, "await_undo", "stop_run"})
 """The steps whose entries say how the vendor's run stands; other steps look at other things."""
@@ -200,6 +202,11 @@ class AttemptStanding:
     def started(self) -> bool:
         """True once someone meant to start it, whether or not the vendor is known to have heard."""
         return bool(self.starts)
+
+    @property
+    def found(self) -> bool:
+        """True once a run that a person began was adopted: there is nothing to start."""
+        return any(e.step == FIND and e.kind is Kind.ADOPTED for e in self.entries)
 
     @property
     def acted(self) -> bool:

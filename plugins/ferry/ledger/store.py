@@ -113,6 +113,13 @@ class LedgerStore:
         with self.database.reading() as connection:
             return [Attempt(vendor, environment, batch_id, number) for batch_id, number in connection.execute(found)]
 
+    def refs(self, vendor: str, environment: str, step: str, *kinds: Kind) -> set[str]:
+        """Every ref that a step came to in an environment, whatever the batch, in entries of the given kinds (any if none)."""
+        mine = and_(LEDGER.c.vendor == vendor, LEDGER.c.environment == environment, LEDGER.c.step == step, LEDGER.c.ref != "")
+        which = and_(mine, LEDGER.c.kind.in_([kind.value for kind in kinds])) if kinds else mine
+        with self.database.reading() as connection:
+            return set(connection.scalars(select(LEDGER.c.ref).where(which).distinct()))
+
     def verify(
         self,
         vendor: str | None = None,

@@ -154,9 +154,9 @@ class VendorHook(BaseHook, Generic[Api]):
             line = self._line
         return drive(line, verb(self.api(Patience())))
 
-    async def acall(self, verb: Callable[[Api], Exchange[T]]) -> T:
-        """Play one exchange in the triggerer, where the polling loop itself is the retry."""
-        return await adrive(await self._async_line(), verb(self.api(ONE_TRY)))
+    async def acall(self, verb: Callable[[Api], Exchange[T]], patience: Patience = ONE_TRY) -> T:
+        """Play one exchange in the triggerer, where the polling loop itself is the retry, unless an exchange is of many calls."""
+        return await adrive(await self._async_line(), verb(self.api(patience)))
 
     def test_connection(self) -> tuple[bool, str]:
         """For Airflow's Test button: whether the vendor lets us in, and the sentence that says why not."""

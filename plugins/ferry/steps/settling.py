@@ -85,11 +85,18 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
         something = counts.sent > 0 or bool(reconciled.data.get(NOTHING_TO_DO))
         balanced = counts.all_arrived and something and bool(reconciled.data.get("balanced"))
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
-    if not standing.started:
+    if not (standing.started or standing.found):
         return _before_start(standing)
     fetched = None if _of_parts(standing) else results.get(("fetch_errors", ""))
-    verdict = FAILED.get(standing.run_state) if fetched and standing.run_state else None
+    verdict = _of_failed(standing) if fetched else None
     return (verdict, Counts.from_json(fetched.counts), fetched.note) if fetched and verdict else _unfinished(standing)
+
+
+def _of_failed(standing: AttemptStanding) -> Verdict | None:
+    """What a run that failed comes to; one that its person gave up is abandoned, because nobody refused anything."""
+    if standing.found and standing.run_state is RunState.CANCELLED:
+        return Verdict.ABANDONED
+    return FAILED.get(standing.run_state) if standing.run_state else None
 
 
 def _of_parts(standing: AttemptStanding) -> bool:

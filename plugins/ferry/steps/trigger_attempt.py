@@ -44,7 +44,9 @@ class TriggerAttemptOperator(TriggerDagRunOperator):
         if not is_live(Origin(self.trigger_dag_id, run_id)):
             super().execute(context)
             return
-        self.log.info("DAG run %s of %s is at work already; waiting for it", run_id, self.trigger_dag_id)
+        self.log.info("DAG run %s of %s is at work already", run_id, self.trigger_dag_id)
+        if not self.wait_for_completion:
+            return
         self.defer(
             trigger=DagStateTrigger(
                 dag_id=self.trigger_dag_id,

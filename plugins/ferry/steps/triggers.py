@@ -120,6 +120,10 @@ class VendorRunTrigger(BaseTrigger):
         looked: Exchange[Run] = getattr(api, self.verb)(seen)
         return looked
 
+    async def look(self, hook: VendorHook[Any], seen: Run) -> Run:
+        """The run as it is now; for vendors whose runs are not asked about one by one."""
+        return await hook.acall(lambda api: self.ask(api, seen))
+
     def since(self, standing: AttemptStanding) -> float:
         """When the wait began, in epoch seconds."""
         return since_when(standing, self.step)
@@ -309,7 +313,7 @@ class _Watch:
         """One look; returns the seconds for which the vendor asked to be left alone."""
         before = self.seen
         try:
-            looked = await hook.acall(lambda api: self.trigger.ask(api, before))
+            looked = await self.trigger.look(hook, before)
         except VendorError as error:
             return self._tolerate(error)
         self.seen = await self.trigger.weigh(self.ledger, looked)
