@@ -26,7 +26,7 @@ from ferry.steps.policy import DEFAULT_ARGS, TAG
 from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_trigger
 from ferry.vendors import all_vendors
 
-VENDORS = list(all_vendors())
+VENDORS = [name for name, vendor in all_vendors().items() if vendor.dispatched]
 
 
 @dag(

@@ -59,7 +59,7 @@ def play(console: Console, var: Path) -> int:
     sweep_leftovers(console, home)
     result.unlink(missing_ok=True)
     stack = Stack(home, batches=home / "batches")
-    copy_to(batches, stack.batches)
+    copy_to([batch for batch in batches if not batch.expected.begins], stack.batches)
     console.print("Starting the sandbox and Airflow (api-server, scheduler, dag-processor, triggerer); about 30 seconds ...")
     with stack:
         prepare(stack, batches)
@@ -68,6 +68,7 @@ def play(console: Console, var: Path) -> int:
         ledger.migrate()
         with Progress(console, stack, ledger, batches) as progress:
             people = People(console, stack, batches)
+            people.begin()
             dispatch(stack, batches)
             stack.wait_for(lambda: look(progress, people) and all_ended(stack, people), "the batches to end", PATIENCE, every=1.0)
         good = judge(progress, result)
@@ -95,7 +96,7 @@ def dispatch(stack: Stack, batches: list[DemoBatch]) -> None:
 
     On the command line, because on SQLite the API cannot: its own log entry of the request locks the database against it.
     """
-    days: list[date] = sorted(batch.due for batch in batches)
+    days: list[date] = sorted(batch.due for batch in batches if batch.due)
     command = ["backfill", "create", "--dag-id", DISPATCH, "--from-date", str(days[0]), "--to-date", str(days[-1])]
     for left in reversed(range(DISPATCH_TRIES)):
         try:

@@ -41,7 +41,13 @@ class People:
         self._console, self._stack = console, stack
         self._expected = {batch.batch_id: batch.expected for batch in batches}
         self._deeds = list(deeds(batches))
+        self._begun = [batch for batch in batches if batch.expected.begins]
         self._given: set[str] = set()
+
+    def begin(self) -> None:
+        """Begin at the vendors what people begin there; Ferry has to find it by itself."""
+        for batch in self._begun:
+            self._stack.sandbox("POST", f"/{batch.vendor}/records", {"id": batch.batch_id, **batch.expected.begins})
 
     def answer(self) -> None:
         """Answer every question that has stood for a while and that a demo.yaml has an answer to."""
@@ -55,9 +61,10 @@ class People:
                 self._say(question, option, expected.reads.get(ti["task_id"], {}))
 
     def trigger(self) -> bool:
-        """Trigger what comes after, or beside, other DAG runs; true once all of that has ended, too."""
+        """Trigger what comes after, or beside, other DAG runs; true once all of that has ended, and what was begun elsewhere."""
         ended = [self._done(deed) for deed in self._deeds]
-        return all(ended)
+        found = (self._state(batch.dag, batch.first_run) in ENDED for batch in self._begun)
+        return all(ended) and all(found)
 
     def _done(self, deed: Deed) -> bool:
         """Whether the DAG run has ended; it is triggered as soon as there is a reason to."""

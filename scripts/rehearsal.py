@@ -51,6 +51,8 @@ class Expectation(Strict):
     """The DAG that a person triggers with the batch once its first DAG run has ended, such as an undo."""
     meanwhile: str = ""
     """The DAG that a person triggers with the batch while its run is waited for, such as a stop."""
+    begins: Mapping[str, Any] = Field(default_factory=dict)
+    """What a person begins at the vendor, which makes the batch: what the sandbox's control endpoint for records takes."""
     after: str = ""
     """The batch that makes this one: it has no manifest before, and a person triggers it when that one has ended."""
     holds: tuple[Holding, ...] = ()
@@ -73,7 +75,8 @@ class DemoBatch:
 
     vendor: str
     batch_id: str
-    due: date
+    due: date | None
+    """None for a batch that `dispatch_batches` does not begin."""
     dag: str
     """The DAG that moves it."""
     folder: Path
@@ -151,6 +154,8 @@ def _read(vendor: str, folder: Path) -> DemoBatch:
     path = folder / DEMO
     try:
         expected = Expectation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if expected.begins:
+            return DemoBatch(vendor, folder.name, None, all_vendors()[vendor].dag_id, folder, expected)
         made_by = folder.with_name(expected.after) if expected.after else folder
         told = yaml.safe_load((made_by / MANIFEST).read_text(encoding="utf-8"))
         due, own = told["due"], all_vendors()[vendor].dag_id

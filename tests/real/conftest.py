@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import threading
 import time
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from ferry.core.wire import trusted
 from ferry.ledger.entries import AttemptStanding, Standing
 from ferry.ledger.store import LedgerStore
+from ferry.vendors.anon import sandbox_connections as anon_connections
 from ferry.vendors.fenergo import sandbox_connections
 from scripts.environment import ROOT, free_ports
 from scripts.processes import Service, marked
@@ -29,6 +32,7 @@ BOXES: dict[str, dict[str, Any]] = {
     "vague": AT_ONCE | {"unstarted_word": "Processing"},
     "lossy": AT_ONCE,
     "deadly": AT_ONCE,
+    "people": {},
 }
 """Sandboxes, each an environment of its own in the ledger, and how they are switched. Connection `fenergo_<name>` leads there."""
 BATCHES = {
@@ -143,12 +147,46 @@ class DagRun:
         self.ferry.press("PATCH", f"{self.path}/taskInstances/{task}", {"new_state": state})
 
 
+class Notices:
+    """What Ferry tells people, on a socket: Airflow's own HTTP notifier posts it here."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        heard = self.heard
+
+        class Listener(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                heard.append((told["id"], told["status"]))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_said: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        return {"conn_type": "http", "host": f"http://127.0.0.1:{self.server.server_port}"}
+
+
+NOTIFIER = {
+    "notifier": "airflow.providers.http.notifications.HttpNotifier",
+    "notifier_arguments": json.dumps(
+        {"http_conn_id": "notices", "endpoint": "told", "json": {"id": "{{ migration.id }}", "status": "{{ migration.status }}"}}
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Ferry:
     """The running stack and its sandboxes."""
 
     stack: Stack
     boxes: dict[str, Box]
+    notices: Notices
 
     @property
     def ledger(self) -> LedgerStore:
@@ -279,6 +317,8 @@ def ferry(tmp_path_factory):
     for name, url in urls.items():
         told = sandbox_connections(url)["fenergo_default"]
         connections[f"fenergo_{name}"] = told | {"extra": told["extra"] | {"max_live_runs": 50} | EXTRAS.get(name, {})}
+    notices, anon = Notices(), anon_connections(urls["people"])["anon_default"]
+    connections |= {"notices": notices.connection, "anon_default": anon | {"extra": anon["extra"] | NOTIFIER}}
     dags, batches = _dags(home / "dags"), home / "batches"
     stack = Stack(home / "stack", dags=dags, batches=batches, connections=connections, settings=SETTINGS)
     for name, url in urls.items():
@@ -298,6 +338,8 @@ def ferry(tmp_path_factory):
                 "reverse_domo",
                 "migrate_dmm",
                 "stop_dmm",
+                "watch_anon",
+                "discover_anon",
             },
         )
         stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%")
@@ -305,7 +347,8 @@ def ferry(tmp_path_factory):
         boxes["default"].ask("PUT", "/fenergo/switches", json=AT_ONCE)
         quick = {"package_seconds": 0, "validate_seconds": 0, "import_seconds": 0, "undo_seconds": 0}
         boxes["default"].ask("PUT", "/microstrategy/switches", json=quick)
-        yield Ferry(stack, boxes)
+        yield Ferry(stack, boxes, notices)
+    notices.server.shutdown()
 
 
 def _dags(folder: Path) -> Path:

@@ -40,10 +40,15 @@ class Vendor:
     pool_slots: int = 8
     """How many worker tasks may talk to the vendor at once, over all DAG runs."""
 
+    dag: str = ""
+    """The DAG that deals with one batch; `migrate_<name>` if it says nothing."""
+    dispatched: bool = True
+    """Whether its batches are begun by `dispatch_batches`; not where people begin them at the vendor."""
+
     @property
     def dag_id(self) -> str:
-        """The DAG that moves one batch to this vendor."""
-        return f"migrate_{self.name}"
+        """The DAG that deals with one batch of this vendor."""
+        return self.dag or f"migrate_{self.name}"
 
     @property
     def pool(self) -> str:

@@ -88,4 +88,6 @@ CARD = Vendor(
         "placeholders": {"host": "worker.anon.com", "password": "anon_..."},
     },
     sandbox_connections=sandbox_connections,
+    dag="watch_anon",
+    dispatched=False,
 )
