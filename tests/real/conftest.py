@@ -227,6 +227,16 @@ class Ferry:
         self.press("POST", f"/dags/{dag_id}/dagRuns", asked)
         return DagRun(self, asked["dag_run_id"], dag_id)
 
+    def found(self, run_id: str, dag_id: str) -> DagRun:
+        """A DAG run that nobody triggered by hand, once it is there."""
+
+        def there() -> bool:
+            runs = self.stack.api("GET", f"/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]
+            return run_id in {run["dag_run_id"] for run in runs}
+
+        self.stack.wait_for(there, f"{run_id} of {dag_id} to be there", PATIENCE, every=1.0)
+        return DagRun(self, run_id, dag_id)
+
     def backfill(self, first: str, last: str) -> None:
         """What a person types. Airflow refuses it while it has not yet called the last one complete, about half a minute."""
         days = ["--from-date", first, "--to-date", last, "--reprocess-behavior", "failed"]
@@ -349,6 +359,7 @@ def ferry(tmp_path_factory):
         boxes["default"].ask("PUT", "/microstrategy/switches", json=quick)
         yield Ferry(stack, boxes, notices)
     notices.server.shutdown()
+    notices.server.server_close()
 
 
 def _dags(folder: Path) -> Path:

@@ -29,14 +29,7 @@ class Organisation:
 
     def run(self, ref):
         """The DAG run of a migration, once Ferry has found it by itself."""
-        from conftest import DagRun
-
-        def there():
-            runs = self.ferry.stack.api("GET", "/dags/watch_anon/dagRuns", limit=100)["dag_runs"]
-            return f"{ref}.1" in {run["dag_run_id"] for run in runs}
-
-        self.ferry.stack.wait_for(there, f"migration {ref} to be found", 240, every=1.0)
-        return DagRun(self.ferry, f"{ref}.1", "watch_anon")
+        return self.ferry.found(f"{ref}.1", "watch_anon")
 
     def waiting(self, ref):
         self.run(ref).until("await_run", "deferred")
