@@ -6,10 +6,11 @@ fault is gone and the red task is cleared.
 """
 
 import re
+from functools import partial
 
 import pytest
 from instance import BACK, CUSTOMERS, LINES, LIST, MIGRATE, ORDERS, POST, REVERSE, THREE
-from weather import ACTIONS, Call, cases
+from weather import ACTIONS, Call, cases, in_passing, in_the_end
 
 from ferry.ledger.entries import Kind, Verdict
 from ferry.vendors.domo.fates import MEND
@@ -136,34 +137,42 @@ def prepare(instance, driver, journey):
     return MIGRATE, by_hand, REPEAT if journey == "asked" else None
 
 
-def play(instance, driver, name, action, times):
-    call = CALLS[name]
-    dag, before, answer = prepare(instance, driver, call.journey)
+def play(instance, driver, names, action, times):
+    journey = CALLS[names[0]].journey
+    dag, before, answer = prepare(instance, driver, journey)
     if action == "delay":
         driver.clock.pace = 0.1  # the vendor is late in real time
 
-    def fault():
+    def fault(call):
         before.get(call.task, bool)()
         instance.fault(call.method, call.path, **ACTIONS[action], times=times, skip=call.skip)
 
-    if call.journey != "answered":
-        return driver.play(dag, batch_id="b", before=before | {call.task: fault}, answer=answer)
+    if journey != "answered":
+        faults = {CALLS[name].task: partial(fault, CALLS[name]) for name in names}
+        return driver.play(dag, batch_id="b", before=before | faults, answer=answer)
     run = driver.play(dag, batch_id="b")
     assert run.states[CONFIRM] == "awaiting_input"
     instance.by_hand(ORDERS, "migrate", accountId="41")
-    fault()
+    fault(CALLS[names[0]])
     return driver.answer(run, LOOK_AGAIN, batch_id="b")
 
 
-@pytest.mark.parametrize(("name", "action", "end"), cases(ONCE))
-def test_one_fault(instance, driver, name, action, end):
-    run = play(instance, driver, name, action, times=1)
+@pytest.mark.parametrize(("action", "names"), in_passing(ONCE, CALLS))
+def test_faults_that_pass_by_themselves(instance, driver, action, names):
+    run = play(instance, driver, names, action, times=1)
+    ends_as(instance, run, names[0], "ok")
+    assert instance.house.control("GET", "/domo/faults") == [], "each has struck"
+
+
+@pytest.mark.parametrize(("name", "action", "end"), in_the_end(ONCE, ALWAYS))
+def test_one_fault_that_does_not(instance, driver, name, action, end):
+    run = play(instance, driver, [name], action, times=1)
     ends_as(instance, run, name, end)
 
 
 @pytest.mark.parametrize(("name", "action", "end"), cases(ALWAYS))
 def test_a_fault_that_lasts_until_somebody_clears_the_red_task(instance, driver, name, action, end):
-    run = play(instance, driver, name, action, times=None)
+    run = play(instance, driver, [name], action, times=None)
     ends_as(instance, run, name, end)
     if end == "asks":
         return

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ferry.core.errors import BadInput
 from ferry.core.model import Counts
+from ferry.ledger.csvdb import workbench
 from ferry.ledger.reconciliation import KeyFile, Reconciliation, SentFile, reconcile
 
 BENCH = Path(__file__).parents[2] / "scripts" / "bench_reconcile.py"
@@ -245,6 +246,13 @@ def test_the_same_input_gives_the_same_bytes_and_plain_json(tmp_path):
     assert all(first.files[name].read_bytes() == second.files[name].read_bytes() for name in first.files)
     stored = json.loads(json.dumps(first.to_json()))
     assert stored["files"] == {name: f"{name}.csv" for name in ("missing", "rejected", "duplicate", "extra")}
+
+
+def test_a_slow_join_writes_nothing_into_a_tasks_log(capfd):
+    with workbench() as con:
+        con.execute("SET progress_bar_time = 0")
+        con.execute("SELECT sum(a.range * b.range) FROM range(30000) a, range(3000) b").fetchall()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_half_a_million_records_stay_within_the_memory_of_a_process(tmp_path):

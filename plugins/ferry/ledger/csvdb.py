@@ -36,6 +36,7 @@ def workbench(memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
         # In memory and spilling, which is twice as fast as a database file here.
         con = duckdb.connect(":memory:", config=config)
         try:
+            con.execute("SET enable_progress_bar_print = false")  # it comes after two seconds, and into a task's log
             yield con
         finally:
             con.close()
