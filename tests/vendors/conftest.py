@@ -1,4 +1,4 @@
-"""MicroStrategy's two Libraries and Domo's instance on the sandbox, for the tests of their clients."""
+"""MicroStrategy's two Libraries, Domo's instance and Anon's organisation on the sandbox, for the tests of their clients."""
 
 import asyncio
 import csv
@@ -10,13 +10,18 @@ import time
 
 import pytest
 import yaml
+from tests.sandbox.organisation import Organisation
 from tests.vendors.controls import Controls, plain
 
+from ferry.core.api import ONE_TRY
 from ferry.core.batch import read_batch
+from ferry.core.exchange import drive
 from ferry.ledger.entries import Origin
 from ferry.ledger.store import LedgerStore
 from ferry.steps.work import CONNECTION, CONNECTIONS, Work
+from ferry.vendors import anon as anon_card
 from ferry.vendors import domo as domo_card
+from ferry.vendors.anon.hook import AnonHook
 from ferry.vendors.domo.hook import DomoHook
 from ferry.vendors.microstrategy import TARGET, sandbox_connections
 from ferry.vendors.microstrategy.hook import MicroStrategyHook
@@ -221,3 +226,66 @@ def play_on_domo(connect_domo):
         return [hook.call(verb) for verb in verbs] if colour == "worker" else asyncio.run(awaiting())
 
     return play
+
+
+# Anon
+
+
+class AnonOrganisation(Organisation):
+    """The sandbox's organisation and the ways to set it up."""
+
+    def fault(self, path, action, **rule):
+        self.control.post("/anon/faults", json={"method": "GET", "path": path, "action": action, **rule}).raise_for_status()
+
+    def requests(self, path="*"):
+        """What came, in order."""
+        return self.control.get("/requests", params={"vendor": "anon", "path": path}).json()
+
+
+@pytest.fixture(scope="session")
+def anon_base(tmp_path_factory):
+    """Where the sandbox listens that plays Anon."""
+    with running(tmp_path_factory.mktemp("sandbox")) as base:
+        yield base
+
+
+@pytest.fixture
+def connect_anon(anon_base, certificates, monkeypatch):
+    """The sandbox's connection under a name, without our rate limit, changed as a test likes."""
+    monkeypatch.setattr(ssl, "create_default_context", certificates)
+
+    def connect(name="anon_default", extra=(), **told):
+        (good,) = anon_card.sandbox_connections(anon_base).values()
+        changed = good | told | {"extra": good["extra"] | {"requests_per_second": 0} | dict(extra)}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(changed))
+        return name
+
+    return connect
+
+
+@pytest.fixture
+def anon(anon_base, connect_anon):
+    """The organisation on its first day, without migrations and with its connection; its clock stands still."""
+    connect_anon()
+    fresh = AnonOrganisation(anon_base)
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def ask_anon(connect_anon):
+    """Play one exchange on a hook of the connection, in either colour, and never ask twice; `extra` and `told` change it."""
+    held = []
+
+    def ask(verb, colour="worker", *, extra=(), **told):
+        hook = AnonHook(connect_anon("asked", extra, **told))
+        held.append(hook)
+
+        async def awaiting():
+            return await hook.acall(verb)
+
+        return drive(hook._line, verb(hook.api(ONE_TRY))) if colour == "worker" else asyncio.run(awaiting())
+
+    yield ask
+    for hook in held:
+        hook.close()

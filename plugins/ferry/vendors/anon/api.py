@@ -76,8 +76,8 @@ class AnonApi(VendorApi):
         """One file, streamed. Its link is used at once and without our key, and asked for again when storage refuses it."""
         how = How(accept=lambda answer: is_success(answer) or answer.status_code == 403, save_to=to, anonymous=True)
         for renewal in range(RENEWALS):
-            url = file.url if not renewal else (yield from self._link_again(ref, file.id))
-            _must_be_link(url, file.id)
+            link = file.url if not renewal else (yield from self._link_again(ref, file.id))
+            url = _link(link, file.id)
             answer = yield from self._ask("a file", lambda url=url: httpx.Request("GET", url), how, repeatable=True)  # type: ignore[misc]
             if answer.is_success:
                 return _whole(answer.extensions[SAVED], file)
@@ -114,26 +114,32 @@ class AnonApi(VendorApi):
         try:
             told = answer.json()
         except (ValueError, RecursionError):
-            return answer.reason_phrase
+            told = None
         error = told.get("error") if isinstance(told, Mapping) else None
         said = error.get("message") if isinstance(error, Mapping) else None
-        text = " ".join(said.split())[:300] if isinstance(said, str) else answer.reason_phrase
+        text = " ".join(said.split()) if isinstance(said, str) else answer.reason_phrase
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN) if secret else text
-        return text
+        return text[:300]  # not before: half a key would not be known for one
 
 
 def _path(template: str, ref: str) -> str:
     return template.replace(ID, quote(ref, safe=""))
 
 
-def _must_be_link(url: str, file_id: str) -> None:
-    if not url.startswith(("https://", "http://")):
+def _link(told: str, file_id: str) -> httpx.URL:
+    try:
+        url = httpx.URL(told)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in {"http", "https"} or not url.host:
         raise VendorNonsense(f"Anon lists file {file_id} without a link to it. Look at Anon's dashboard, then clear the task.")
+    return url
 
 
 def _whole(saved: Saved, file: File) -> Saved:
     if file.size is not None and saved.size != file.size:
+        saved.path.unlink(missing_ok=True)
         raise TransferBroken(
             f"File {file.id} is {file.size:,} bytes by Anon's list and {saved.size:,} came. It was thrown away; the step may be "
             "tried again."

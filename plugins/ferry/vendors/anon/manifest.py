@@ -12,6 +12,8 @@ from ferry.vendors.anon.vocabulary import STATES
 
 
 def _with_zone(told: datetime) -> datetime:
+    if not 2000 <= told.year < 3000:  # at the ends of what a calendar holds there is no other zone, and no margin
+        raise ValueError("is too far from now to be meant")
     return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 

@@ -43,16 +43,19 @@ def walk(fetch: Fetch, read: Callable[[Mapping[str, Any]], T], *, page_size: int
     found: dict[str, T] = {}
     asked = {PAGE_SIZE: str(page_size)} if page_size else {}
     items, asked = yield from _first(fetch, asked)
-    stale, page = 0, 0
-    while items and stale < STALE:
+    stale, page, full = 0, 0, 0
+    while items:
         fresh = _take(items, read, found)
         stale = 0 if fresh or page < 2 else stale + 1  # page 1 repeats the first answer where pages start at 1
-        page += 1
-        if page > most_pages:
+        full += fresh  # an echo does not count: a list is as long for those who count from 1 as for those who count from 0
+        if full > most_pages:
             raise VendorNonsense(
-                f"Anon's list does not end after {most_pages} pages and {len(found):,} things in them. Raise page size or the "
-                "limit of pages in the connection; part of a list is not used."
+                f"Anon's list does not end after {most_pages} pages; {len(found):,} things were in it until then. Raise page "
+                "size or the limit of pages in the connection; part of a list is not used."
             )
+        if stale == STALE:
+            break
+        page += 1
         try:
             items = yield from fetch(asked | {PAGE: str(page)})
         except NotFound:

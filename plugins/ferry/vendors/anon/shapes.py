@@ -122,9 +122,9 @@ def items_in(told: Any, what: str) -> list[Mapping[str, Any]]:
 def moment(told: Any) -> datetime | None:
     """A time of the vendor's in UTC. Samples have it with and without a zone [D, D2]; without one it is UTC [A]."""
     try:
-        found = datetime.fromisoformat(str(told))
+        found = datetime.fromisoformat(told)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):  # a number is none: some would be read as a day of the year 1710
         return None
 
 

@@ -53,7 +53,7 @@ async def snapshots(connection: str) -> AsyncIterator[Snapshot]:
         failed = failed + 1 if snapshot.trouble else 0
         yield snapshot
         pause = max(wanted, time.monotonic() - begun)
-        await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 (so that many triggerers do not come together)
+        await asyncio.sleep(pause * random.uniform(1.0, 1.2))  # noqa: S311 (so that many triggerers do not come together; never sooner)
 
 
 async def _walked(hook: AnonHook) -> Snapshot:
@@ -67,8 +67,8 @@ async def _walked(hook: AnonHook) -> Snapshot:
 
 
 def _after(failed: int, error: FerryError) -> float:
-    """Seconds until the next try: more and more, and as many as Anon asks for."""
-    return max(float(error.facts.get("retry_after") or 0.0), min(LONGEST_PAUSE, 5.0 * 2.0**failed))
+    """Seconds until the next try: more and more, and as many as Anon asks for. Anon may be away for days on end."""
+    return max(float(error.facts.get("retry_after") or 0.0), min(LONGEST_PAUSE, 5.0 * 2.0 ** min(failed, 10)))
 
 
 def _warn_of_new_words(snapshot: Snapshot, warned: set[str]) -> None:

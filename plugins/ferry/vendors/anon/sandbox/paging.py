@@ -74,7 +74,7 @@ def _number(name: str, text: str, least: int) -> int:
 
 def _cut(page: Page, total: int, switches: Switches) -> Cut:
     place = page.place // 2 if switches.flag("repeat_pages") else page.place
-    widths = _widths(page.size, short=switches.flag("short_pages"))
+    widths = _widths(page.size, short=switches.flag("short_pages") and not switches.flag("ignore_page"))
     past = switches.text("past_end")
     if place and _start(place, widths) >= total and past != "empty":
         if past == "404":
