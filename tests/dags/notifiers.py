@@ -43,6 +43,6 @@ class ActingNotifier(FileNotifier):
     def notify(self, context: Any) -> None:
         super().notify(context)
         for does in ("login", "finish"):
-            act = Request(self.people, json.dumps({"does": does}).encode(), {"content-type": "application/json"}, method="POST")
-            with urlopen(act):  # noqa: S310 (the sandbox's own address)
+            body, kind = json.dumps({"does": does}).encode(), {"content-type": "application/json"}
+            with urlopen(Request(self.people, body, kind, method="POST")):  # noqa: S310 (the sandbox's own address)
                 pass
