@@ -60,7 +60,7 @@ class AnonSettings(Settings):
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise ValueError("must be JSON: an object of the notifier's own arguments")
+            raise ValueError("must be JSON: an object of the notifier's own arguments")  # noqa: TRY004 (pydantic's way to say no)
         return json.dumps(found)
 
     @field_validator("notifier")
