@@ -46,7 +46,8 @@ def planted(house, driver, signed, monkeypatch):
     monkeypatch.setenv(CONNECTION, json.dumps(told))
     monkeypatch.setattr(files, "NAMES", (PEOPLE, COMPANY))
     mine = Organisation(house)
-    mine.switch(api_key=KEY, story_scale=1.0)
+    mine.switch(api_key=KEY, story_scale=30.0)
+    settle(monkeypatch, poll_seconds=10)
     driver.clock.beside = mine.advance
     return mine
 
@@ -61,8 +62,7 @@ def noisy(mine):
 
 @pytest.fixture
 def said(capfd, caplog):
-    """What was said in logs and on the standard streams so far."""
-    caplog.set_level(logging.DEBUG, logger="httpx")
+    """What was said in logs and on the standard streams so far; httpx says whole links below the level that Airflow lets it."""
     caplog.set_level(logging.DEBUG, logger="httpcore")
     return lambda: caplog.text + "".join(capfd.readouterr())
 
@@ -102,7 +102,7 @@ def test_no_canary_comes_up_anywhere_but_in_the_files_that_were_collected(plante
     play_all(planted, driver, monkeypatch)
     played = "\n".join(f"{run.messages} {run.xcoms}" for run in driver.runs.values())
     told = said() + played + str(driver.asked)
-    assert "/api/v1/migrations" in told
+    assert "migration good is watched" in told
     batches = {str(path): path.read_bytes() for path in (planted.house.home / "batches").rglob("*") if path.is_file()}
     places, kept = haystack(planted.house, told) | batches, evidence(planted.house)
     assert len(signed) >= 4
