@@ -28,12 +28,14 @@ from driver import Clock, Driver, simulate
 from environments import Environments
 from instance import Instance
 from libraries import Libraries
+from organisation import Organisation
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = {
     "fenergo": {"prepare_seconds": 0.0, "process_seconds": 0.0, "ingestion_seconds": 0.0},
     "domo": {"migrate_seconds": 0.0, "reverse_seconds": 0.0},
     "dmm": {"queue_seconds": 0.0, "chunk_seconds": 0.0},
+    "anon": {"story_scale": 0.0},
     "microstrategy": {"package_seconds": 0.0, "validate_seconds": 0.0, "import_seconds": 0.0, "undo_seconds": 0.0},
 }
 SMALL = {
@@ -296,6 +298,12 @@ def environments(house):
 def libraries(house):
     """MicroStrategy's side of the house."""
     return Libraries(house)
+
+
+@pytest.fixture
+def organisation(house):
+    """Anon's side of the house."""
+    return Organisation(house)
 
 
 @pytest.fixture(scope="session")

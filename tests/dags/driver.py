@@ -1,8 +1,9 @@
 """Plays DAG runs in this process, ten times as fast as `dag.test()`: real DAGs and operators, real triggers, simulated waiting.
 
 What is Airflow's work is imitated here, as little of it as our DAGs need: order of tasks, trigger rules, skips, retries by the
-task's own policy, deferrals, tasks that start in the triggerer, tasks that wait for a person, and triggered DAG runs. Whatever
-the driver does not know it refuses. `test_driver.py` compares it with `dag.test()`, so that it cannot lie.
+task's own policy, deferrals, tasks that start in the triggerer, streams that triggers share, tasks that wait for a person, and
+triggered DAG runs. Whatever the driver does not know it refuses. `test_driver.py` compares it with `dag.test()`, so that it
+cannot lie.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -23,8 +25,10 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import TriggerRule
 from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.definitions._internal.expandinput import ListOfDictsExpandInput
 from airflow.sdk.definitions.param import process_params
 from airflow.sdk.definitions.retry_policy import RetryAction
+from airflow.sdk.definitions.xcom_arg import MapXComArg
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRuntimeError,
@@ -43,7 +47,7 @@ from airflow.sdk.execution_time.comms import (
     GetConnection,
     GetDagRunState,
 )
-from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 DONE = {"success", "failed", "skipped", "upstream_failed"}
 RED = {"failed", "upstream_failed"}
@@ -59,6 +63,10 @@ class TriggerLog:
         self.lines.append(text % args)
 
     warning = error = info
+
+
+class EndedInTriggererError(Exception):
+    """A trigger has failed the task that was put aside; no worker hears of it, and it is not tried again."""
 
 
 class WorkerDied(BaseException):
@@ -150,6 +158,8 @@ class Driver:
         self.dags, self.clock = dags, clock
         self.runs: dict[tuple[str, str], Played] = {}
         self.asked: list[Any] = []
+        self.queued: list[tuple[Played, dict[str, Any]]] = []
+        """DAG runs that were triggered and are not waited for: they are played when the one that is being played is over."""
         self.form: dict[str, Any] = {}
         self.loop = asyncio.new_event_loop()
         self._templates: dict[str, Any] = {}
@@ -178,7 +188,23 @@ class Driver:
         run = Played(dag_id, run_id or f"manual-{len(self.runs) + 1}")
         self.runs[dag_id, run.run_id] = run
         self.go_on(run, conf, before or {}, answer)
+        self.play_queued()
         return run
+
+    def play_queued(self) -> None:
+        """Play what was triggered meanwhile."""
+        while self.queued:
+            run, conf = self.queued.pop(0)
+            self.go_on(run, conf, {}, None)
+
+    def trigger(self, wanted: DagRunTriggerException) -> None:
+        """A DAG run that goes its own way. One that is there already begins anew, which must not befall one that is at work."""
+        key = wanted.trigger_dag_id, wanted.dag_run_id
+        known = self.runs.get(key)
+        if known is not None and (known.state in {"queued", "running"} or not wanted.reset_dag_run):
+            raise AssertionError(f"DAG run {key} is there already, and is {known.state}")
+        self.runs[key] = Played(*key, state="queued")
+        self.queued.append((self.runs[key], dict(wanted.conf or {})))
 
     def go_on(self, run: Played, conf: dict[str, Any], before: Mapping[str, Hook], answer: str | None) -> None:
         dag = self.dags[run.dag_id]
@@ -202,15 +228,12 @@ class Driver:
 
     def _play_mapped(self, run: Played, mapped: Any, conf: dict[str, Any], before: Mapping[str, Hook]) -> None:
         """One instance after the other, those that are not done; red if any is, skipped if there is none."""
-        (name, source), *more = mapped.expand_input.value.items()
-        if more:
-            raise NotImplementedError("the driver maps over one argument only")
-        values = run.xcoms[source.operator.task_id, "return_value"]
+        values = _expanded(run, mapped)
         states = run.mapped.setdefault(mapped.task_id, {})
-        for index, value in enumerate(values):
+        for index, arguments in enumerate(values):
             if states.get(index) not in DONE:
                 before.get(f"{mapped.task_id}[{index}]", bool)()
-                task = mapped.unmap({**mapped.partial_kwargs, name: value})
+                task = mapped.unmap(arguments)
                 states[index] = _Task(self, run, task, conf, None, map_index=index).play()
         ends = {states[index] for index in range(len(values))}
         run.states[mapped.task_id] = "failed" if ends & RED else "success" if ends else "skipped"
@@ -240,6 +263,7 @@ class Driver:
                 run.errors.pop(again, None)
                 run.mapped.pop(again, None)
         self.go_on(run, conf, {}, answer)
+        self.play_queued()
         return run
 
     # Airflow's side of the wire: what tasks ask their supervisor
@@ -280,6 +304,37 @@ def _blocked(task: Any, states: Mapping[str, str]) -> str:
     if above & RED:
         return "upstream_failed"
     return "skipped" if "skipped" in above else ""
+
+
+def _expanded(run: Played, mapped: Any) -> list[dict[str, Any]]:
+    """The arguments of each instance of a mapped task: one that varies, or all that a function makes of an element."""
+    wanted = mapped._get_specified_expand_input()
+    if isinstance(wanted, ListOfDictsExpandInput):
+        if not isinstance(wanted.value, MapXComArg):
+            raise NotImplementedError("the driver knows `expand_kwargs` over a mapped result only")
+        values = run.xcoms[wanted.value.arg.operator.task_id, "return_value"]
+        for change in wanted.value.callables:
+            values = [change(value) for value in values]
+        return list(values)
+    (name, source), *more = wanted.value.items()
+    if more:
+        raise NotImplementedError("the driver maps over one argument only")
+    return [{**mapped.partial_kwargs, name: value} for value in run.xcoms[source.operator.task_id, "return_value"]]
+
+
+def _over_the_wire(event: TriggerEvent) -> Any:
+    return json.loads(json.dumps(event.payload, default=str))
+
+
+async def _events_of(trigger: Any) -> AsyncIterator[Any]:
+    """A trigger's events. One that shares a stream with others reads that, as in the triggerer; here it is alone with it."""
+    if not isinstance(trigger, BaseEventTrigger) or trigger.shared_stream_key() is None:
+        async for event in trigger.run():
+            yield event
+        return
+    async with aclosing(type(trigger).open_shared_stream(trigger.serialize()[1])) as stream:  # type: ignore[type-var]
+        async for event in trigger.filter_shared_stream(stream):
+            yield event
 
 
 _known: dict[str, str] = {}
@@ -340,7 +395,7 @@ class _Task:
             return "awaiting_input"
         except WorkerDied as death:
             return self._failed(death, may_retry=True)
-        except AirflowFailException as error:
+        except (AirflowFailException, EndedInTriggererError) as error:
             return self._failed(error, may_retry=False)
         except Exception as error:  # noqa: BLE001 (whatever it is, the policy decides)
             decision = self.task.retry_policy.evaluate(error, number, self.task.retries)
@@ -358,15 +413,17 @@ class _Task:
         event = self._first_event(trigger)
         if isinstance(event, TaskSuccessEvent):
             return "success"
-        assert isinstance(event, TaskFailedEvent)
-        return self._failed(RuntimeError(trigger.log.lines[-1]), may_retry=False)
+        if isinstance(event, TaskFailedEvent):
+            raise EndedInTriggererError(trigger.log.lines[-1])
+        kwargs = {**(told.next_kwargs or {}), "event": _over_the_wire(event)}
+        return self._on_a_worker(lambda: getattr(self.task, told.next_method)(self.context, **kwargs))
 
-    def _on_a_worker(self) -> str:
+    def _on_a_worker(self, begin: Callable[[], Any] | None = None) -> str:
         self.task.render_template_fields(self.context, self.driver.templates(self.task))
         sentinel = ExecutorSafeguard.tracker.set(self.task)
         try:
             parked, self.parked = self.parked, False  # a retry begins with the task, as Airflow's does
-            result = self._resumed(self._resume if parked else lambda: self.task.execute(self.context))
+            result = self._resumed(begin or (self._resume if parked else lambda: self.task.execute(self.context)))
         finally:
             ExecutorSafeguard.tracker.reset(sentinel)
         if result is not None and self.task.do_xcom_push and self.map_index < 0:
@@ -382,23 +439,31 @@ class _Task:
             try:
                 return work()
             except TaskDeferred as put_aside:
-                method, event = put_aside.method_name, self._payload(put_aside.trigger)
-                kwargs = {**(put_aside.kwargs or {}), "event": event}
+                method, event = put_aside.method_name, self._fired(put_aside.trigger)
+                if isinstance(event, TaskSuccessEvent):
+                    return None
+                kwargs = {**(put_aside.kwargs or {}), "event": _over_the_wire(event)}
             except TaskAwaitingInput as parked:
                 if self.answer is None:
                     raise
                 method, kwargs = parked.method_name, {"event": self._answered()}
             except DagRunTriggerException as wanted:
+                if not wanted.wait_for_completion:
+                    return self.driver.trigger(wanted)
                 method, kwargs = "execute_complete", {"event": self._triggered(wanted)}
             work = lambda method=method, kwargs=kwargs: getattr(self.task, method)(self.context, **kwargs)  # noqa: E731
 
-    def _payload(self, trigger: Any) -> Any:
+    def _fired(self, trigger: Any) -> Any:
+        """What the trigger of a task that was put aside says, once Airflow has stored it and made it anew."""
         path, kwargs = trigger.serialize()
         if not isinstance(trigger, DateTimeTrigger):  # Airflow's own, which Airflow's own way of writing moments brings back
             kwargs = json.loads(json.dumps(kwargs))
         again = import_string(path)(**kwargs)
         again._log, again.task_instance = TriggerLog(), self.ti
-        return json.loads(json.dumps(self._first_event(again).payload, default=str))
+        event = self._first_event(again)
+        if isinstance(event, TaskFailedEvent):
+            raise EndedInTriggererError(again.log.lines[-1])
+        return event
 
     def _first_event(self, trigger: Any) -> Any:
         if isinstance(trigger, DateTimeTrigger):  # Airflow's own, which waits in real time
@@ -406,8 +471,9 @@ class _Task:
             return TriggerEvent(trigger.moment)
 
         async def first() -> Any:
-            async for event in trigger.run():
-                return event
+            async with aclosing(_events_of(trigger)) as events:
+                async for event in events:
+                    return event
             raise AssertionError("the trigger ended without an event")
 
         return self.driver.loop.run_until_complete(first())
@@ -437,4 +503,7 @@ def simulate(driver: Driver, monkeypatch: Any) -> None:
     monkeypatch.setattr("ferry.core.exchange.asyncio", awaiting)
     monkeypatch.setattr("ferry.steps.triggers.asyncio", awaiting)
     monkeypatch.setattr("ferry.steps.triggers.time", SimpleNamespace(time=clock.time))
+    monkeypatch.setattr("ferry.vendors.anon.walks.asyncio", awaiting)
+    monkeypatch.setattr("ferry.vendors.anon.triggers.asyncio", awaiting)
+    monkeypatch.setattr("ferry.vendors.anon.triggers.time", SimpleNamespace(time=clock.time))
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", driver, raising=False)

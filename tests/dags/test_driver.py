@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 
 import pytest
+from organisation import WATCH
 
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -40,3 +41,22 @@ def test_the_driver_does_what_airflow_does(house, request, kind, state):
     assert [run.states for run in played] == [house.states(run) for run in ended]
     assert ledger_of(house, "twin") == ledger_of(house, folders[0].name)
     assert asked_of(house, since) == theirs
+
+
+def test_it_does_so_too_where_a_task_that_waits_wakes_to_tell_a_person_and_waits_on(house, organisation, request, monkeypatch):
+    people = f"{house.sandbox}/_sandbox/anon/people/{{{{ migration.id }}}}"
+    organisation.notify(monkeypatch, "ActingNotifier", people=people)
+    for batch_id in ("mine", "twin"):
+        organisation.batch(batch_id, migration=organisation.begin("forgets"))
+    ended = house.play(WATCH, batch_id="mine")
+    run = request.getfixturevalue("driver").play(WATCH, batch_id="twin")
+    assert (run.state, str(ended.state)) == ("success", "success"), run.messages
+    assert run.states == house.states(ended)
+    facts = [
+        [(one.step, one.kind, one.word, one.state, one.verdict, one.counts) for one in organisation.last(batch_id).entries]
+        for batch_id in ("mine", "twin")
+    ]
+    assert facts[0] == facts[1]
+    assert [step for step, *_ in facts[0]].count("tell_person") == 2
+    assert organisation.told == ["NOT_STARTED, reminder False"] * 2
+    organisation.holds("mine", "twin")

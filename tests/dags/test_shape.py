@@ -134,6 +134,18 @@ EDGES = {
         reconcile >> settle_batch
         sync_certification >> reconcile
     """,
+    "discover_anon": """
+        discover >> watch
+    """,
+    "watch_anon": """
+        admit_batch >> find_run
+        await_run >> collect_files
+        collect_files >> route_outcome
+        fetch_errors >> reconcile
+        find_run >> await_run
+        reconcile >> settle_batch
+        route_outcome >> fetch_errors, reconcile
+    """,
     "assign_fenergo_alternate_ids": """
         admit_batch >> ingest_alternate_ids
         await_ingestion >> reconcile

@@ -170,9 +170,10 @@ def _waived(work: Work, keys: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def _contradiction(work: Work, counts: Counts) -> str:
-    """What speaks against an end that looks good: Anon's own word for the whole. A person's waiver outweighs it."""
+    """What speaks against an end that looks good: Anon's own word for the whole. A person's waiver or consent outweighs it."""
     standing = work.standing
-    ended_well = standing.run_state is RunState.SUCCEEDED or counts.waived > 0
+    consented = standing.run_state is RunState.PARTIALLY_SUCCEEDED and work.section.accept_partial
+    ended_well = standing.run_state is RunState.SUCCEEDED or counts.waived > 0 or consented
     if counts.all_arrived and not ended_well:
         return f"All that is listed is done, and yet Anon calls the migration '{standing.word}'. Look at its dashboard."
     return ""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ferry.core.errors import BadInput
+from ferry.core.errors import BadInput, NotFound
 from ferry.ledger.entries import Kind
 from ferry.vendors.anon.manifest import AnonSection, Filter
 from ferry.vendors.anon.shapes import Migration
@@ -81,8 +81,7 @@ def _fitting_now(work: Work, wanted: Filter | None) -> list[str]:
 
 
 def _adopt(work: Work, ref: str) -> str:
-    migration: Migration = work.call(lambda api: api.migration(ref))
-    attempt = work.attempt
+    migration, attempt = _looked_up(work, ref), work.attempt
     others = {one.batch_id for one in work.ledger.who_has(VENDOR, attempt.environment, FIND, ref)} - {attempt.batch_id}
     if others:
         raise BadInput(
@@ -95,6 +94,18 @@ def _adopt(work: Work, ref: str) -> str:
     work.record(Kind.ADOPTED, ref=ref, word=migration.word, state=migration.state, note=note, data=data)
     log.info("%s: migration %s is watched. %s", attempt, ref, note)
     return ref
+
+
+def _looked_up(work: Work, ref: str) -> Migration:
+    """The migration by its id; one that was just begun may be in the list before it can be looked at [A]."""
+    try:
+        return work.call(lambda api: api.migration(ref))
+    except NotFound:
+        listed: list[Migration] = work.call(lambda api: api.migrations())
+        for one in listed:
+            if one.id == ref:
+                return one
+        raise
 
 
 def check_filter(section: AnonSection) -> None:

@@ -78,7 +78,8 @@ def tell(work: Work, context: Context) -> bool:
     try:
         _send(settings, context, about)
     except Exception as error:  # noqa: BLE001 (a notifier may raise anything, and its text may hold whatever it was given)
-        note = f"{settings.notifier.rpartition('.')[2]} could not tell anybody ({type(error).__name__}). The wait goes on."
+        why = error.message if isinstance(error, BadInput) else f"It raised {type(error).__name__}."  # BadInput is our own
+        note = f"{settings.notifier.rpartition('.')[2]} could not tell anybody. {why} The wait goes on."
         log.warning("%s", note)
         work.record(Kind.RESULT, step=TELL, key=key, state=RunState.FAILED_CLEAN, note=note)
         return False

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from ferry.core.api import Patience
-from ferry.core.errors import FerryError, VendorError, VendorNonsense
+from ferry.core.errors import FerryError, NotFound, VendorError, VendorNonsense, VendorRefused
 from ferry.core.model import RunState
 from ferry.vendors.anon.hook import AnonHook
 from ferry.vendors.anon.shapes import Migration
@@ -46,6 +46,8 @@ async def snapshots(connection: str) -> AsyncIterator[Snapshot]:
             hook = await AnonHook.aopen(connection)  # anew each time: a key may have been changed
             wanted, snapshot = hook.settings.poll_seconds, await _walked(hook)
             _warn_of_new_words(snapshot, warned)
+        except NotFound as error:  # the list itself, which says nothing of any migration in it
+            wanted, snapshot = _after(failed, error), Snapshot(trouble=VendorRefused(error.message))
         except VendorError as error:
             wanted, snapshot = _after(failed, error), Snapshot(trouble=error)
         except FerryError as error:  # the connection itself
