@@ -16,17 +16,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.triggers.shared_stream import SharedStreamManager
 
+from ferry.core.exchange import Exchange
 from ferry.core.model import Run, RunState
 from ferry.core.wire import httpx
 from ferry.ledger.entries import Draft, Kind, Origin
 from ferry.ledger.store import LedgerStore
 from ferry.vendors.anon import sandbox_connections
+from ferry.vendors.anon.api import AnonApi
 from ferry.vendors.anon.hook import AnonHook
 from ferry.vendors.anon.triggers import AnonRunTrigger
 from sandbox.server import running
@@ -121,8 +124,12 @@ async def one_by_one(world: World) -> Measured:
     refs = [key.split("/")[-2] for key in world.attempts[:LOOKED_AT]]
     before, begun = world.counters()["get_calls"], time.process_time()
     for ref in refs:
-        await hook.acall(lambda api, ref=ref: api.look(Run(ref)))
+        await hook.acall(partial(_look, Run(ref)))
     return Measured(len(refs), world.counters()["get_calls"] - before, time.process_time() - begun)
+
+
+def _look(run: Run, api: AnonApi) -> Exchange[Run]:
+    return api.look(run)
 
 
 @contextmanager

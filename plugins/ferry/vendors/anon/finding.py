@@ -99,13 +99,14 @@ def _adopt(work: Work, ref: str) -> str:
 def _looked_up(work: Work, ref: str) -> Migration:
     """The migration by its id; one that was just begun may be in the list before it can be looked at [A]."""
     try:
-        return work.call(lambda api: api.migration(ref))
+        found: Migration = work.call(lambda api: api.migration(ref))
     except NotFound:
         listed: list[Migration] = work.call(lambda api: api.migrations())
         for one in listed:
             if one.id == ref:
                 return one
         raise
+    return found
 
 
 def check_filter(section: AnonSection) -> None:
