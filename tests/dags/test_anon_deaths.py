@@ -101,6 +101,7 @@ class Deaths:
 
 @pytest.fixture
 def deaths(organisation, driver, dying, monkeypatch):
+    settle(monkeypatch, read_timeout=10)  # a slow machine is no fault of Anon's
     return Deaths(organisation, driver, dying, monkeypatch)
 
 

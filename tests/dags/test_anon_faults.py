@@ -7,7 +7,7 @@ sentence that helps, and goes on when the fault is gone and the red task is clea
 import re
 
 import pytest
-from organisation import DISCOVER, FILES, LIST, STORAGE, TASKS, WATCH
+from organisation import DISCOVER, FILES, LIST, STORAGE, TASKS, WATCH, settle
 from weather import ACTIONS
 
 from ferry.ledger.entries import Verdict
@@ -65,8 +65,15 @@ def organisation(organisation, driver, monkeypatch):
     """The organisation; a wait takes six hours and not two weeks."""
     waiting = driver.dags[WATCH].get_task("await_run").start_trigger_args.trigger_kwargs
     monkeypatch.setitem(waiting, "patience", 6 * 3600.0)
+    settle(monkeypatch, read_timeout=10)  # a slow machine is no fault of Anon's
     yield organisation
     organisation.clear_weather()
+
+
+@pytest.fixture
+def impatient(organisation, monkeypatch):
+    """A connection whose patience ends before a delayed answer comes."""
+    settle(monkeypatch, read_timeout=0.4)
 
 
 def played(organisation, driver, name, befalls):
@@ -100,6 +107,7 @@ def ends_well(organisation, run, name):
     organisation.holds("mine")
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", CALLS)
 def test_what_passes_is_got_over_without_a_person(organisation, driver, name):
     got_over(organisation, driver, name, [*PASSING, *BEARS.get(name, [])])

@@ -20,7 +20,7 @@ BY_DAY = {"poll_seconds": 86400}
 def organisation(organisation, driver, monkeypatch):
     organisation.switch(story_scale=30.0)
     organisation.house.control("POST", "/clock", json={"speed": 0})
-    settle(monkeypatch, poll_seconds=10)
+    settle(monkeypatch, poll_seconds=10, read_timeout=10)  # a slow machine is no fault of Anon's
     driver.clock.beside = organisation.advance
     return organisation
 
