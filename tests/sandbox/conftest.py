@@ -5,8 +5,8 @@ import io
 
 import httpx  # noqa: TID251  # the fake vendor is tested with a plain client, not with ours
 import pytest
+from tests.sandbox import anon_client, library
 from tests.sandbox import instance as domo
-from tests.sandbox import library, organisation
 
 from sandbox.server import running
 
@@ -224,5 +224,5 @@ def anon_base(tmp_path_factory):
 @pytest.fixture
 def anon(anon_base):
     """Anon's organisation on its first day, without migrations; its clock stands still."""
-    with organisation.standing_still(anon_base) as fresh:
+    with anon_client.standing_still(anon_base) as fresh:
         yield fresh

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from tests.sandbox.organisation import BASE, KEY, refused
+from tests.sandbox.anon_client import BASE, KEY, refused
 
 NO_KEY = (401, "unauthorized")
 UNKNOWN = "7f1c0b52-93a4-4ad1-9a5e-c04a52cf0f11"

@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 
 import pytest
-from tests.sandbox.organisation import KEY
+from tests.sandbox.anon_client import KEY
 
 DEFAULT = ["EmployeeRoster", "EmployeeDetails", "ContractorRoster", "EmployeeW2Previews"]
 ENDED = {"COMPLETE", "NO_DATA"}

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 import pytest
-from tests.sandbox.organisation import BASE, refused
+from tests.sandbox.anon_client import BASE, refused
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 HEX = r"[0-9a-f]{16}"

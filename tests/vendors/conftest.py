@@ -10,7 +10,7 @@ import time
 
 import pytest
 import yaml
-from tests.sandbox.organisation import Organisation
+from tests.sandbox.anon_client import Organisation
 from tests.vendors.controls import Controls, plain
 
 from ferry.core.api import ONE_TRY

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.loopback import answer, loopback
 from tests.playing import calls, lost, play, said
-from tests.sandbox.organisation import KEY
+from tests.sandbox.anon_client import KEY
 
 from ferry.core.api import Patience
 from ferry.core.errors import (

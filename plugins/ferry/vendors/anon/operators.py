@@ -48,7 +48,7 @@ class AnonFindRunOperator(VendorOperator):
 
         check_filter(work.section)
         if find_run(work) is None:
-            deadline = work.standing.opened_at.timestamp() + self.patience.total_seconds()
+            deadline = work.standing.openings[-1].at.timestamp() + self.patience.total_seconds()
             self._must_be_in_time(work, deadline)
             wanted = work.section.find.model_dump(mode="json")
             self.log.info("No migration fits yet; the list is watched until one does.")

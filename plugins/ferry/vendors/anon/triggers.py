@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TaskSuccessEvent, TriggerEvent
@@ -31,19 +31,17 @@ class AnonFindTrigger(AnonListTrigger):
         self,
         *,
         wanted: Mapping[str, Any] | None = None,
-        not_these: Sequence[str] = (),
         deadline: float = 0.0,
         first_look: float = 0.0,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.wanted, self.not_these = dict(wanted or {}), list(not_these)
-        self.deadline, self.first_look = deadline, first_look
+        self.wanted, self.deadline, self.first_look = dict(wanted or {}), deadline, first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and plain JSON."""
         path, shared = super().serialize()
-        mine = {name: getattr(self, name) for name in ("wanted", "not_these", "deadline", "first_look")}
+        mine = {name: getattr(self, name) for name in ("wanted", "deadline", "first_look")}
         return path, shared | mine
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Snapshot]) -> AsyncIterator[TriggerEvent]:
@@ -54,8 +52,7 @@ class AnonFindTrigger(AnonListTrigger):
         async for snapshot in shared_stream:
             if snapshot.trouble is not None:
                 trouble = self._told(snapshot.trouble.message, trouble)
-            found = [one for one in fitting(snapshot.migrations.values(), wanted) if one.id not in self.not_these]
-            if found:
+            if found := fitting(snapshot.migrations.values(), wanted):
                 yield TriggerEvent({"found": [one.id for one in found]})
                 return
             if time.time() >= self.deadline:

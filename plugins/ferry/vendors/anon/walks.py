@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from ferry.core.api import Patience
-from ferry.core.errors import FerryError, NotFound, VendorError, VendorNonsense, VendorRefused
+from ferry.core.errors import FerryError, NotFound, VendorError, VendorNonsense, VendorRefused, VendorUnavailable
 from ferry.core.model import RunState
 from ferry.vendors.anon.hook import AnonHook
 from ferry.vendors.anon.shapes import Migration
@@ -52,6 +52,9 @@ async def snapshots(connection: str) -> AsyncIterator[Snapshot]:
             wanted, snapshot = _after(failed, error), Snapshot(trouble=error)
         except FerryError as error:  # the connection itself
             wanted, snapshot = _after(failed, error), Snapshot(trouble=VendorNonsense(error.message))
+        except Exception as odd:  # noqa: BLE001 (Airflow could not tell the connection, say: that passes, and must end nobody's wait)
+            away = VendorUnavailable(f"Anon's list could not be read ({type(odd).__name__}). It is tried again.")
+            wanted, snapshot = _after(failed, away), Snapshot(trouble=away)
         failed = failed + 1 if snapshot.trouble else 0
         yield snapshot
         pause = max(wanted, time.monotonic() - begun)
