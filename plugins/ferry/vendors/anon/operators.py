@@ -171,14 +171,12 @@ class AnonSettleBatchOperator(SettleBatchOperator):
 
 
 class AnonDiscoverOperator(BaseOperator):
-    """Looks through the lists of some connections; returns what is to be watched, for a mapped trigger."""
+    """Looks through the lists of the connections in the DAG's params; returns what is to be watched, for a mapped trigger."""
 
-    template_fields: Sequence[str] = ("connections",)
     ui_color = "#e8f1f8"
 
-    def __init__(self, *, connections: Any = "{{ params.connections }}", task_id: str = "discover", **kwargs: Any) -> None:
-        super().__init__(task_id=task_id, **kwargs)
-        self.connections = connections
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"task_id": "discover"} | kwargs)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """One element for each migration that nobody watches yet."""

@@ -85,7 +85,6 @@ class AnonChangesTrigger(AnonListTrigger):
 
     async def _news(self, snapshot: Snapshot, fresh: list[Migration]) -> int:
         """How many of these the ledger does not know, or not to have ended. The ledger being away makes all of them news."""
-        from ferry.core.errors import FerryError
         from ferry.steps import places
         from ferry.vendors.anon.finding import news
         from ferry.vendors.anon.hook import AnonHook
@@ -94,6 +93,6 @@ class AnonChangesTrigger(AnonListTrigger):
             hook = await AnonHook.aopen(self.connection)
             ledger = await asyncio.to_thread(places.ledger_at, await places.aledger_url())
             return len(await asyncio.to_thread(news, ledger, snapshot.environment, fresh, hook.settings.watch_since))
-        except FerryError as error:
-            self.log.warning("%s", error.message)
+        except Exception as error:  # noqa: BLE001 (ledger or connection: it passes, and nobody else would wake the DAG meanwhile)
+            self.log.warning("What is new could not be looked up (%s): all that changed is called new", type(error).__name__)
             return len(fresh)
