@@ -509,8 +509,7 @@ def test_a_batch_that_a_person_has_written_for_the_same_migration_is_watched_as_
 
 def test_more_than_one_run_can_map_are_left_for_the_next_and_named(organisation, driver, monkeypatch, caplog):
     monkeypatch.setattr(discovering, "MOST", 3)
-    refs = [organisation.begin() for _ in range(5)]
-    organisation.advance(60)
+    refs = [organisation.begin(created_ago=1000 - 100 * number) for number in range(5)]
     first = driver.play(DISCOVER)
     assert (len(first.mapped["watch"]), watches(driver)) == (3, sorted(f"{ref}.1" for ref in refs[:3]))
     assert "5 migrations are more than one run can map" in caplog.text

@@ -55,9 +55,11 @@ __all__ = [
 
 FIND = "find_run"
 """The step that adopts a run which a person has begun."""
+AWAIT = "await_run"
+"""The step that waits for a run's end."""
 RUN_STEPS = (FIND, "open_run", START)
 """The steps whose results name the vendor's run."""
-WATCHED = frozenset({*RUN_STEPS, "await_run", "fetch_outputs", UNDO, "await_undo", "stop_run"})
+WATCHED = frozenset({*RUN_STEPS, AWAIT, "fetch_outputs", UNDO, "await_undo", "stop_run"})
 """The steps whose entries say how the vendor's run stands; other steps look at other things."""
 
 
@@ -204,9 +206,10 @@ class AttemptStanding:
         return bool(self.starts)
 
     @property
-    def found(self) -> bool:
-        """True once a run that a person began was adopted: there is nothing to start."""
-        return any(e.step == FIND and e.kind is Kind.ADOPTED for e in self.entries)
+    def watched(self) -> bool:
+        """True once a run that a person began was adopted and its end is waited for: there is nothing to start."""
+        adopted = any(e.step == FIND and e.kind is Kind.ADOPTED for e in self.entries)
+        return adopted and any(e.step == AWAIT and e.kind in SEEN for e in self.entries)
 
     @property
     def acted(self) -> bool:

@@ -85,7 +85,7 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
         something = counts.sent > 0 or bool(reconciled.data.get(NOTHING_TO_DO))
         balanced = counts.all_arrived and something and bool(reconciled.data.get("balanced"))
         return (Verdict.BALANCED if balanced else Verdict.UNBALANCED), counts, reconciled.note
-    if not (standing.started or standing.found):
+    if not (standing.started or standing.watched):
         return _before_start(standing)
     fetched = None if _of_parts(standing) else results.get(("fetch_errors", ""))
     verdict = _of_failed(standing) if fetched else None
@@ -94,7 +94,7 @@ def judge(standing: AttemptStanding) -> tuple[Verdict, Counts, str]:
 
 def _of_failed(standing: AttemptStanding) -> Verdict | None:
     """What a run that failed comes to; one that its person gave up is abandoned, because nobody refused anything."""
-    if standing.found and standing.run_state is RunState.CANCELLED:
+    if standing.watched and standing.run_state is RunState.CANCELLED:
         return Verdict.ABANDONED
     return FAILED.get(standing.run_state) if standing.run_state else None
 
