@@ -100,10 +100,9 @@ async def shared(world: World) -> Measured:
 
     triggers = [AnonRunTrigger(attempt=key, connection="anon_default", first_look=0.0) for key in world.attempts]
     tasks = [asyncio.create_task(wait(number, trigger)) for number, trigger in enumerate(triggers)]
-    await _until(seen, 1)
+    first = await _caught_up(seen, 1)
     before, begun = world.counters()["list_calls"], time.process_time()
-    first = max(seen.values())
-    await _until(seen, first + WALKS)
+    await _caught_up(seen, first + WALKS)
     spent, requests = time.process_time() - begun, world.counters()["list_calls"] - before
     for task in tasks:
         task.cancel()
@@ -113,9 +112,11 @@ async def shared(world: World) -> Measured:
     return Measured(len(tasks), requests / WALKS, spent / WALKS)
 
 
-async def _until(seen: dict[int, int], wanted: int) -> None:
-    while min(seen.values()) < wanted:  # noqa: ASYNC110 (a benchmark may look at a clock)
-        await asyncio.sleep(0.05)
+async def _caught_up(seen: dict[int, int], wanted: int) -> int:
+    """Between two walks: how many all waits have seen, once it is at least so many and the same for all."""
+    while min(seen.values()) < wanted or min(seen.values()) != max(seen.values()):  # noqa: ASYNC110 (a benchmark may look at a clock)
+        await asyncio.sleep(0.02)
+    return min(seen.values())
 
 
 async def one_by_one(world: World) -> Measured:
