@@ -86,8 +86,10 @@ def section(dag: DAG) -> str:
 
 def schedule(dag: DAG) -> str:
     """When the DAG runs, in words."""
-    cron = getattr(dag.timetable, "expression", None)
-    return f"runs on `{cron}` (UTC)" if cron else "runs when it is triggered"
+    times = getattr(dag.timetable, "timetable", None)  # of a DAG that assets wake as well
+    cron = getattr(times or dag.timetable, "expression", None)
+    woken = " and when its assets tell of something new" if times else ""
+    return f"runs on `{cron}` (UTC){woken}" if cron else "runs when it is triggered"
 
 
 def parameters(dag: DAG) -> list[str]:

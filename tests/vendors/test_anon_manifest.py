@@ -160,3 +160,9 @@ def test_every_fault_is_told_at_once():
 def test_a_filter_is_stored_as_plain_json_and_comes_back_the_same():
     wanted = Filter(company_id="c", created_after="2031-02-03T14:00:00+02:00", status=["WORKING"])
     assert Filter.model_validate(wanted.model_dump(mode="json")) == wanted
+
+
+@pytest.mark.parametrize(("line", "dag"), [("", "watch_anon"), ("dag: another\n", "another")])
+def test_a_manifest_that_names_no_dag_is_for_the_one_that_watches(line, dag):
+    manifest, _ = parse_manifest(f"vendor: anon\ndue: 2026-11-27\n{line}anon: {{migration: m}}\n", "anon", "b", AnonSection)
+    assert manifest.dag == dag

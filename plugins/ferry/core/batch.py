@@ -12,7 +12,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -54,6 +54,9 @@ class FileEntry(Strict):
 
 class Section(Strict):
     """A vendor's own part of the manifest; vendors subclass it."""
+
+    own_dag: ClassVar[str] = ""
+    """The DAG of a batch whose manifest names none, where that is not `migrate_<vendor>`."""
 
     def extra_files(self) -> list[str]:
         """Files the section names beside the manifest's list; they belong to the input hash."""
@@ -166,7 +169,7 @@ def parse_manifest(text: str, vendor: str, batch_id: str, section: type[Section]
         raise BadInput(f"{where}: must be a mapping with vendor, due and files; it is {type(data).__name__}.{_CORRECT}")
     if data.get("vendor") != vendor:
         raise BadInput(f"{where}{lines.at(('vendor',))}: vendor must be {vendor!r}, the folder the batch lies in.{_CORRECT}")
-    defaults = {"connection": f"{vendor}_default", "dag": f"migrate_{vendor}"}
+    defaults = {"connection": f"{vendor}_default", "dag": (section.own_dag if section else "") or f"migrate_{vendor}"}
     common = defaults | {key: value for key, value in data.items() if key != vendor}
     manifest, problems = _checked(Manifest, common, where, lines, ())
     own, more = _checked(section, data.get(vendor) or {}, where, lines, (vendor,)) if section else (Section(), [])

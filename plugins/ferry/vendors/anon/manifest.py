@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -43,6 +43,8 @@ class Filter(Strict):
 class AnonSection(Section):
     """The `anon:` section of a manifest."""
 
+    own_dag: ClassVar[str] = "watch_anon"
+
     migration: Annotated[Word | None, Field(default=None, description="The migration's id, where it is known")]
     find: Annotated[Filter | None, Field(default=None, description="What the migration is known by, where its id is not")]
     accept_partial: Annotated[
@@ -58,4 +60,4 @@ class AnonSection(Section):
 
     def dags(self) -> tuple[str, ...]:
         """The DAG that watches."""
-        return ("watch_anon",)
+        return (self.own_dag,)
