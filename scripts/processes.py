@@ -78,8 +78,15 @@ class Service:
         self._bury()
 
     def kill(self) -> None:
-        """End it and every process it started, as a power cut would."""
-        end(self._family(), grace=0)
+        """End it and every process it started, as a power cut would, also those it has started while it was being ended."""
+        self.behead()
+        while orphans := list(self._session()):
+            end(orphans, grace=0)
+
+    def behead(self) -> None:
+        """End the program itself and none of the processes it started, as a machine short of memory would."""
+        if self.alive:
+            os.kill(self.pid, signal.SIGKILL)
         self._bury()
 
     def freeze(self) -> None:
@@ -108,6 +115,15 @@ class Service:
             os.kill(self.pid, number)
         except ProcessLookupError:
             return
+
+    def _session(self) -> Iterator[psutil.Process]:
+        """Whoever descends from it, whatever groups they are in and whoever their parents are by now."""
+        for process in psutil.process_iter():
+            try:
+                if self.pid and os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+            except (psutil.Error, OSError):
+                continue
 
     def _family(self) -> list[psutil.Process]:
         try:
