@@ -8,7 +8,7 @@ import re
 
 import pytest
 from organisation import DISCOVER, FILES, LIST, STORAGE, TASKS, WATCH, settle
-from weather import ACTIONS
+from weather import ACTIONS, ENDS, Call, Chapter, Words
 
 from ferry.ledger.entries import Verdict
 
@@ -20,22 +20,23 @@ WEATHER |= {
     "no list": {"action": "status", "status": 200, "body": '["COMPLETE"]'},
 }
 CALLS = {
-    "list": (DISCOVER, "discover", LIST),
-    "get": (WATCH, "find_run", "*/migrations/mine"),
-    "list to find": (WATCH, "find_run", LIST),
-    "look": (WATCH, "await_run", LIST),
-    "list of files": (WATCH, "collect_files", FILES),
-    "file": (WATCH, "collect_files", STORAGE),
-    "tasks for errors": (WATCH, "fetch_errors", TASKS),
-    "tasks": (WATCH, "reconcile", TASKS),
+    "list": Call(DISCOVER, "discover", "GET", LIST, "find what people began", "_page"),
+    "get": Call(WATCH, "find_run", "GET", "*/migrations/mine", "read the migration", "migration"),
+    "list to find": Call(WATCH, "find_run", "GET", LIST, "find the migration in the list", "_page"),
+    "look": Call(WATCH, "await_run", "GET", LIST, "wait for the end of the migration", "_page"),
+    "list of files": Call(WATCH, "collect_files", "GET", FILES, "list its files", "_page"),
+    "file": Call(WATCH, "collect_files", "GET", STORAGE, "read a file by its signed link", "download"),
+    "tasks for errors": Call(WATCH, "fetch_errors", "GET", TASKS, "list its parts, for what failed", "_page"),
+    "tasks": Call(WATCH, "reconcile", "GET", TASKS, "list its parts, for the reconciliation", "_page"),
 }
-"""The DAG that makes a call, its task, and the path."""
+"""By the DAG that makes them."""
 PASSING = ["before", "after", "429", "429+", "500", "502", "503", "delay", "cut"]
 """What every call gets over by itself."""
 BEARS = {"get": ["404"], "file": ["403", "garbage"]}
 """What only some get over: a link that is refused is asked for anew, a migration that cannot be looked at yet is in the list."""
 BORNE = ["401", "403", "404", "garbage", "nothing in it", "no id"]
 """What a wait bears with for ten minutes, in case it passes."""
+GOT_OVER = {name: [*PASSING, *BEARS.get(name, [])] for name in CALLS}
 SAYS = {
     "away": r"(gave no whole answer|HTTP (429|503)).*may be tried again\.$",
     "no": r"HTTP 4(00|09|22): .*Correct what it names, then clear the task\.$",
@@ -59,6 +60,31 @@ LASTING = dict.fromkeys(CALLS, LISTS) | {
 }
 """What each call does not get over, and what the red task says then."""
 
+# For docs/faults.md
+CHAPTER = Chapter(
+    "anon",
+    CALLS,
+    {name: dict.fromkeys([*passing, *(BORNE if name == "look" else [])], "ok") for name, passing in GOT_OVER.items()},
+    LASTING,
+    good={DISCOVER: "balances", WATCH: "balances", "tasks for errors": "what failed is listed"},
+    ends=ENDS
+    | {
+        "no": Words("red: refused", "the message says to correct what the answer names, and then to clear the task"),
+        "where": Words("red: not found", "the message has Anon's 404"),
+        "outside": Words("red: no list", "the answer is no list of objects; the message says to check the connection's host"),
+        "without": Words("red: no id", "the answer has no id, and was not used"),
+        "other": Words("red: another one", "another migration came than was asked for, and was not used"),
+        "link": Words("red: links refused", "storage refused three fresh links in a row; the step may be tried again"),
+        "size": Words("red: wrong size", "the file is not as long as the list says, and was thrown away"),
+    },
+    faults={
+        "nothing in it": Words("nothing in it", "HTTP 200 with an empty JSON object"),
+        "no id": Words("no id", "HTTP 200 with a migration that has no id"),
+        "another one": Words("another one", "HTTP 200 with another migration than was asked for"),
+        "no list": Words("no list", "HTTP 200 with a list that holds no objects"),
+    },
+)
+
 
 @pytest.fixture
 def organisation(organisation, driver, monkeypatch):
@@ -78,7 +104,7 @@ def impatient(organisation, monkeypatch):
 
 def played(organisation, driver, name, befalls):
     """The DAG run that makes a call; something befalls it just before its task."""
-    dag, task, _ = CALLS[name]
+    dag, task = CALLS[name].journey, CALLS[name].task
     organisation.begin("partly" if name == "tasks for errors" else "completes", id="mine", company_id="acme")
     if dag == DISCOVER:
         return driver.play(DISCOVER, before={task: befalls})
@@ -88,7 +114,7 @@ def played(organisation, driver, name, befalls):
 
 
 def faulty(organisation, name, action, times=None):
-    organisation.fault(CALLS[name][2], **WEATHER[action], times=times)
+    organisation.fault(CALLS[name].path, **WEATHER[action], times=times)
 
 
 def ends_well(organisation, run, name):
@@ -110,7 +136,7 @@ def ends_well(organisation, run, name):
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", CALLS)
 def test_what_passes_is_got_over_without_a_person(organisation, driver, name):
-    got_over(organisation, driver, name, [*PASSING, *BEARS.get(name, [])])
+    got_over(organisation, driver, name, GOT_OVER[name])
 
 
 def test_a_wait_bears_with_a_no_that_passes_within_ten_minutes(organisation, driver):
@@ -124,13 +150,13 @@ def got_over(organisation, driver, name, actions):
 
     run = played(organisation, driver, name, befalls)
     assert organisation.house.control("GET", "/anon/faults") == [], "every fault has struck"
-    assert run.states[CALLS[name][1]] == "success"
+    assert run.states[CALLS[name].task] == "success"
     ends_well(organisation, run, name)
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_what_lasts_is_red_and_goes_on_when_the_fault_is_gone_and_the_red_task_is_cleared(organisation, driver, name):
-    (dag, task, _), noes, run = CALLS[name], LASTING[name], None
+    dag, task, noes, run = CALLS[name].journey, CALLS[name].task, LASTING[name], None
     conf = {} if dag == DISCOVER else {"batch_id": "mine"}
     for action, says in noes.items():
         if run is None:

@@ -11,7 +11,7 @@ import re
 
 import pytest
 from environments import EXPORT, MIGRATE, OUTPUTS, RUNTIME, START, STATUS, STOP, STOPPING, zipped
-from weather import ACTIONS
+from weather import ACTIONS, ENDS, Call, Chapter, Words
 
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps.people import NOT_STARTED, STARTED
@@ -83,6 +83,100 @@ NO_START = {
 """Certain noes, and what the red task says: nothing was started."""
 PASSING = ["before", "after", "delay", "cut", "408", "429+", "500", "502", "503"]
 """What a call that may be repeated gets over by itself."""
+LOOKS = {
+    "status": Call(MIGRATE, "await_run", "GET", STATUS, "wait for the end of the execution", "status"),
+    "outputs": Call(MIGRATE, "fetch_outputs", "GET", OUTPUTS, "fetch what an import came to", "outputs"),
+    "outputs of an export": Call(EXPORT, "fetch_outputs", "GET", OUTPUTS, "fetch what was exported", "outputs"),
+    "stop": Call(STOP, "stop_run", "POST", STOPPING, "stop the execution", "stop"),
+    "outputs after a stop": Call(STOP, "settle_batch", "GET", OUTPUTS, "fetch what a stopped import came to", "outputs"),
+}
+"""Calls that may be repeated, by the DAG that makes them."""
+CALLS = {
+    "start": Call(MIGRATE, "start_run", "POST", START, "start the execution, with its one-time password", "start"),
+    "register": Call(MIGRATE, "create_connection", "POST", CREATE, "register a connection first", "create_connection"),
+    **LOOKS,
+    "stop at the deadline": Call("deadline", "await_run", "POST", STOPPING, "stop the execution at the deadline", "stop"),
+}
+NOES_OF_A_WATCH = ["404", "garbage", "400", "401", "403"]
+"""What a watch bears with for ten minutes."""
+GOT_OVER = dict.fromkeys(LOOKS, PASSING) | {
+    "status": [*NOES_OF_A_WATCH, *PASSING],
+    "stop": PASSING[1:5],  # it is tried five times
+}
+NOES = {
+    "before": "away",
+    "400": "no",
+    "401": "who",
+    "403": "who",
+    "404": "where",
+    "409": "no",
+    "413": "no",
+    "429": "away",
+    "garbage": "odd",
+    "nothing in it": "unknown",
+}
+LASTING = dict.fromkeys(LOOKS, NOES | {"garbage": "cut", "not yet": "unknown", "never heard of it": "unknown"}) | {
+    "status": NOES | {"before": "late", "429": "late"},
+    "stop": {name: says for name, says in NOES.items() if name != "nothing in it"},  # DMM did not say no
+}
+"""What lasts, and what the red task says then."""
+PERHAPS_REGISTERED = ["before", "garbage", "400", "500", "delay", "cut", "after"]
+NOT_REGISTERED = {
+    "400 of the platform": "no",
+    "401": "who",
+    "403": "who",
+    "404": "where",
+    "409 of the platform": "no",
+    "413": "no",
+    "429+": "away",
+    "another no": "no",
+}
+PASSES_AT_THE_DEADLINE, LASTS_AT_THE_DEADLINE = ["before", "after", "503"], ["before", "401"]
+
+# For docs/faults.md
+STOPPED = "stopped, and what arrived is counted"
+OF_THE_PLATFORM = "with the error of the OutSystems platform itself, which proves that nothing was done"
+CHAPTER = Chapter(
+    "dmm",
+    CALLS,
+    {name: dict.fromkeys(passing, "ok") for name, passing in GOT_OVER.items()}
+    | {"stop at the deadline": dict.fromkeys(PASSES_AT_THE_DEADLINE, "ok")},
+    {"start": dict.fromkeys([*NOT_THERE, *THERE], "asks") | NO_START}
+    | {"register": dict.fromkeys(PERHAPS_REGISTERED, "perhaps") | NOT_REGISTERED}
+    | LASTING
+    | {"stop at the deadline": dict.fromkeys(LASTS_AT_THE_DEADLINE, "late")},
+    good={MIGRATE: "balances", EXPORT: "balances", STOP: STOPPED, "deadline": STOPPED},
+    ends=ENDS
+    | {
+        "password": Words(
+            "red: new password", "nothing was started; the one-time password is used up, and the cleared task asks anew"
+        ),
+        "where": Words("red: wrong address", "the message has the 404, and says to check the base URL of the connection"),
+        "no": Words("red: refused", "the message says to correct what the answer names, and then to clear the task"),
+        "cut": Words(
+            "red: unusable outputs", "the outputs are not JSON or outside their contract; the message says how to go on"
+        ),
+        "unknown": Words(
+            "red: outside the contract", "nothing is guessed: the message says what is missing, or to look at DMM's pages"
+        ),
+        "perhaps": Words(
+            "red: perhaps registered",
+            "it is not asked for again, nor by clearing the task. The message says to look at the connections in DMM's pages",
+        ),
+    },
+    faults={
+        "400 of the platform": Words("400 of the platform", f"HTTP 400 {OF_THE_PLATFORM}"),
+        "401 of the platform": Words("401 of the platform", f"HTTP 401 {OF_THE_PLATFORM}"),
+        "409 of the platform": Words("409 of the platform", f"HTTP 409 {OF_THE_PLATFORM}"),
+        "a no": Words("a no", "HTTP 200 that says `Success: false`, and repeats the key and the password"),
+        "another no": Words("another no", "HTTP 200 that says `Success: false`, for another reason"),
+        "no id": Words("no id", "HTTP 200 that says `Success: true`, and no execution's id"),
+        "an id and a no": Words("an id and a no", "HTTP 200 that says `Success: false` and names an execution"),
+        "nothing in it": Words("nothing in it", "HTTP 200 with an empty JSON object"),
+        "not yet": Words("not yet", "HTTP 200 that says of an execution which has ended that it is in progress"),
+        "never heard of it": Words("never heard of it", "HTTP 200 that says that there is no such execution"),
+    },
+)
 
 
 def settle(monkeypatch, **extra):
@@ -363,21 +457,12 @@ def nobody_waits(seconds):
     raise NobodyWaitsError
 
 
-# Calls that may be repeated: DAG, task, verb and path
-
-
-LOOKS = {
-    "status": (MIGRATE, "await_run", "GET", STATUS),
-    "outputs": (MIGRATE, "fetch_outputs", "GET", OUTPUTS),
-    "outputs of an export": (EXPORT, "fetch_outputs", "GET", OUTPUTS),
-    "stop": (STOP, "stop_run", "POST", STOPPING),
-    "outputs after a stop": (STOP, "settle_batch", "GET", OUTPUTS),
-}
+# Calls that may be repeated
 
 
 def played(environments, driver, name, fault):
     """The DAG run that makes a call; something befalls it just before its task."""
-    dag, task, *_ = LOOKS[name]
+    dag, task = LOOKS[name].journey, LOOKS[name].task
     environment = "source" if dag == EXPORT else "target"
     if dag == EXPORT:
         wanted = {"batch_id": "in", "connection": "dmm_default", "configuration": RUNTIME}
@@ -407,7 +492,7 @@ def under_way(environments, driver):
 
 
 def ends_well(environments, run, name):
-    if LOOKS[name][0] != STOP:
+    if LOOKS[name].journey != STOP:
         arrives(environments, run)
         return
     last = environments.last()
@@ -418,42 +503,22 @@ def ends_well(environments, run, name):
 
 @pytest.mark.parametrize("name", LOOKS)
 def test_what_passes_is_got_over_without_a_person(environments, impatient, driver, name):
-    noes = ["404", "garbage", "400", "401", "403"]  # a watch bears with them for ten minutes
-    passing = {"status": [*noes, *PASSING], "stop": PASSING[1:5]}.get(name, PASSING)  # a stop is tried five times
-    _, task, method, path = LOOKS[name]
+    passing, call = GOT_OVER[name], LOOKS[name]
 
     def fault():
         for action in passing:
-            faulty(environments, path, action, method=method, times=1)
+            faulty(environments, call.path, action, method=call.method, times=1)
 
     run = played(environments, driver, name, fault)
     ends_well(environments, run, name)
-    assert len(environments.requests(method, path)) == len(passing) + 1
-    assert run.states[task] == "success"
-
-
-NOES = {
-    "before": "away",
-    "400": "no",
-    "401": "who",
-    "403": "who",
-    "404": "where",
-    "409": "no",
-    "413": "no",
-    "429": "away",
-    "garbage": "odd",
-    "nothing in it": "unknown",
-}
+    assert len(environments.requests(call.method, call.path)) == len(passing) + 1
+    assert run.states[call.task] == "success"
 
 
 @pytest.mark.parametrize("name", LOOKS)
 def test_what_lasts_is_red_and_goes_on_when_the_fault_is_gone_and_the_red_task_is_cleared(environments, driver, name):
-    _, task, method, path = LOOKS[name]
-    noes = NOES | ({"before": "late", "429": "late"} if name == "status" else {})
-    if "outputs" in name:
-        noes = noes | {"garbage": "cut", "not yet": "unknown", "never heard of it": "unknown"}
-    if name == "stop":
-        del noes["nothing in it"]  # DMM did not say no
+    call, noes = LOOKS[name], LASTING[name]
+    task, method, path = call.task, call.method, call.path
     (first, *others), run = noes, None
     run = played(environments, driver, name, lambda: faulty(environments, path, first, method=method))
     for action in [first, *others]:
@@ -484,7 +549,7 @@ def deadline(environments, driver, monkeypatch):
     return driver.play(MIGRATE, batch_id="b")
 
 
-@pytest.mark.parametrize("name", ["before", "after", "503"])
+@pytest.mark.parametrize("name", PASSES_AT_THE_DEADLINE)
 def test_a_stop_at_the_deadline_that_fails_is_asked_for_again(environments, driver, deadline, name):
     faulty(environments, STOPPING, name, times=1)
     give(environments, driver, deadline)
@@ -495,7 +560,7 @@ def test_a_stop_at_the_deadline_that_fails_is_asked_for_again(environments, driv
     environments.holds()
 
 
-@pytest.mark.parametrize("name", ["before", "401"])
+@pytest.mark.parametrize("name", LASTS_AT_THE_DEADLINE)
 def test_a_stop_at_the_deadline_that_cannot_be_had_is_red_and_is_asked_for_once_more_after_a_clear(
     environments, driver, deadline, name
 ):
@@ -543,7 +608,7 @@ def test_ending_the_task_by_hand_stops_it_and_whatever_befalls_the_stop_the_clea
 
 
 def test_a_connection_that_was_perhaps_registered_is_not_asked_for_again_until_a_person_says_so(environments, impatient, driver):
-    lost = ["before", "garbage", "400", "500", "delay", "cut", "after"]
+    lost = PERHAPS_REGISTERED
     for number, name in enumerate(lost, 1):
         clear_weather(environments)
         batch_id = f"b-{number}"
@@ -570,19 +635,9 @@ def test_a_connection_that_was_perhaps_registered_is_not_asked_for_again_until_a
 
 def test_a_connection_that_was_certainly_not_registered_is_asked_for_when_the_red_task_is_cleared(environments, driver):
     environments.batch(configuration=INTO_IT, create_connection=REGISTERED)
-    noes = {
-        "400 of the platform": "no",
-        "401": "who",
-        "403": "who",
-        "404": "where",
-        "409 of the platform": "no",
-        "413": "no",
-        "429+": "away",
-        "another no": "no",
-    }
-    faulty(environments, CREATE, next(iter(noes)))
+    faulty(environments, CREATE, next(iter(NOT_REGISTERED)))
     run = driver.play(MIGRATE, batch_id="b")
-    for name, says in noes.items():
+    for name, says in NOT_REGISTERED.items():
         clear_weather(environments)
         faulty(environments, CREATE, name)
         driver.clear(run, "create_connection", batch_id="b")

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from instance import BACK, CUSTOMERS, LINES, LIST, MIGRATE, ORDERS, POST, REVERSE, THREE
-from weather import ACTIONS, Call, cases, in_passing, in_the_end
+from weather import ACTIONS, ENDS, Call, Chapter, Words, cases, grid, in_passing, in_the_end
 
 from ferry.ledger.entries import Kind, Verdict
 from ferry.vendors.domo.fates import MEND
@@ -22,30 +22,34 @@ CHECK, START, CONFIRM, RECONCILE = "check_batch", "start_run", "confirm_start", 
 CHECK_UNDO, UNDO, CONFIRM_UNDO = "check_undo", "undo_run", "confirm_undo"
 
 CALLS = {
-    "types": Call("migrate", CHECK, "GET", "*/types"),
-    "accounts": Call("migrate", CHECK, "GET", "*/accounts/*"),
-    "candidates": Call("migrate", CHECK, "GET", LIST),
-    "elsewhere": Call("stranger", CHECK, "GET", "*/candidates/58"),
-    "before": Call("migrate", START, "GET", LIST),
-    "migrate": Call("migrate", START, "POST", POST),
-    "watch": Call("lost", START, "GET", LIST, skip=1),
-    "weigh": Call("lost", START, "GET", LIST, skip=2),
-    "before_repeat": Call("incomplete", START, "GET", LIST, skip=1),
-    "repeat": Call("incomplete", START, "POST", POST, skip=1),
-    "confirm": Call("by_hand", CONFIRM, "GET", LIST),
-    "answered": Call("answered", CONFIRM, "GET", LIST),
-    "late": Call("migrate", RECONCILE, "GET", LIST),
-    "watch_late": Call("late", RECONCILE, "GET", LIST, skip=1),
-    "count": Call("migrate", RECONCILE, "GET", LIST, skip=1),
-    "before_mend": Call("put_back", MEND, "GET", LIST),
-    "mend": Call("put_back", MEND, "POST", BACK),
-    "mend_again": Call("asked", MEND, "POST", POST),
-    "check_undo": Call("undo", CHECK_UNDO, "GET", LIST),
-    "before_undo": Call("undo", UNDO, "GET", LIST),
-    "undo": Call("undo", UNDO, "POST", BACK),
-    "watch_undo": Call("undo_lost", UNDO, "GET", LIST, skip=1),
-    "confirm_undo": Call("undo_by_hand", CONFIRM_UNDO, "GET", LIST),
-    "undone": Call("undo", CONFIRM_UNDO, "GET", LIST),
+    "types": Call("migrate", CHECK, "GET", "*/types", "list the types of datasources", "_read"),
+    "accounts": Call("migrate", CHECK, "GET", "*/accounts/*", "list the accounts", "_read"),
+    "candidates": Call("migrate", CHECK, "GET", LIST, "list the datasources, for the check", "_read"),
+    "elsewhere": Call("stranger", CHECK, "GET", "*/candidates/58", "look for a datasource in another account", "_read"),
+    "before": Call("migrate", START, "GET", LIST, "see how a datasource stands before it is migrated", "_read"),
+    "migrate": Call("migrate", START, "POST", POST, "migrate a datasource", "_move"),
+    "watch": Call("lost", START, "GET", LIST, "watch the list after a lost answer", "_read", skip=1),
+    "weigh": Call("lost", START, "GET", LIST, "read the list that proves a lost migration", "_read", skip=2),
+    "before_repeat": Call(
+        "incomplete", START, "GET", LIST, "see how a datasource stands before its migration is repeated", "_read", skip=1
+    ),
+    "repeat": Call("incomplete", START, "POST", POST, "repeat a migration that was INCOMPLETE", "_move", skip=1),
+    "confirm": Call("by_hand", CONFIRM, "GET", LIST, "read the list before a person is asked", "_read"),
+    "answered": Call("answered", CONFIRM, "GET", LIST, "read the list after a person has answered", "_read"),
+    "late": Call("migrate", RECONCILE, "GET", LIST, "read the list once all are migrated", "_read"),
+    "watch_late": Call("late", RECONCILE, "GET", LIST, "watch a list that lags behind", "_read", skip=1),
+    "count": Call("migrate", RECONCILE, "GET", LIST, "read the list for the reconciliation", "_read", skip=1),
+    "before_mend": Call("put_back", MEND, "GET", LIST, "see how a half-done datasource stands before it is mended", "_read"),
+    "mend": Call("put_back", MEND, "POST", BACK, "put a half-done datasource back", "_move"),
+    "mend_again": Call("asked", MEND, "POST", POST, "migrate a half-done datasource again, as a person said", "_move"),
+    "check_undo": Call("undo", CHECK_UNDO, "GET", LIST, "list the datasources, before a reversal", "_read"),
+    "before_undo": Call("undo", UNDO, "GET", LIST, "see how a datasource stands before it is reversed", "_read"),
+    "undo": Call("undo", UNDO, "POST", BACK, "reverse a datasource", "_move"),
+    "watch_undo": Call("undo_lost", UNDO, "GET", LIST, "watch the list after a lost reversal", "_read", skip=1),
+    "confirm_undo": Call(
+        "undo_by_hand", CONFIRM_UNDO, "GET", LIST, "read the list before a person is asked about a reversal", "_read"
+    ),
+    "undone": Call("undo", CONFIRM_UNDO, "GET", LIST, "read the list after the reversals", "_read"),
 }
 # One word for each end. `ok`: the batch balances, is put back, or is refused for its stranger, as its journey has it. `asks`: a
 # person is asked whether a datasource was moved. All others are red, and the task that made the call says:
@@ -112,6 +116,27 @@ watch_undo    away    who
 confirm_undo  away    who
 undone        away    who
 """
+
+# For docs/faults.md
+CHAPTER = Chapter(
+    "domo",
+    CALLS,
+    grid(ONCE),
+    grid(ALWAYS),
+    good=dict.fromkeys(("migrate", "lost", "incomplete", "by_hand", "answered", "late", "asked"), "balances")
+    | dict.fromkeys(("undo", "undo_lost", "undo_by_hand"), "undone")
+    | {"stranger": "refused, as it should be", "put_back": "put back"},
+    ends=ENDS
+    | {
+        "token": Words("red: token refused", "the message says that tokens expire, and to put a new one into the connection"),
+        "who": Words("red: not allowed", "the message says that the token has its user's rights, and to have them extended"),
+        "unknown": Words(
+            "red: half-done",
+            "what became of a datasource that was half-done is not known. The message says that it may be broken until the call "
+            "completes, and that whoever clears the task sends it again",
+        ),
+    },
+)
 
 
 def prepare(instance, driver, journey):

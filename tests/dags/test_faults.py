@@ -8,7 +8,7 @@ import re
 from functools import partial
 
 import pytest
-from weather import ACTIONS, Call, cases, first_red, in_passing, in_the_end
+from weather import ACTIONS, ENDS, Call, Chapter, Words, cases, first_red, grid, in_passing, in_the_end
 
 from ferry.ledger.entries import Verdict
 
@@ -17,27 +17,66 @@ SIGNED = "*/s3/*"
 
 
 CALLS = {
-    "token": Call("migrate", "open_run", "POST", "*/connect/token"),
-    "create": Call("migrate", "open_run", "POST", "*/api/v2/migration"),
-    "look_prepared": Call("migrate", "await_prepared", "GET", f"*/api/migration/{ONE}"),
-    "artifacts": Call("migrate", "check_templates", "GET", "*/get-artifacts"),
-    "schema": Call("migrate", "check_templates", "GET", "*/get-artifact-content"),
-    "template": Call("migrate", "check_templates", "GET", "*/get-artifact-content", skip=1),
-    "add_file": Call("migrate", "upload_batch", "PUT", "*/add-file"),
-    "upload": Call("migrate", "upload_batch", "PUT", SIGNED),
-    "start": Call("migrate", "start_run", "PUT", "*/start"),
-    "look": Call("migrate", "await_run", "GET", f"*/api/migration/{ONE}"),
-    "records_made": Call("migrate", "await_records", "PUT", "*/migration-records-file-signed-url"),
-    "records_link": Call("migrate", "reconcile", "PUT", "*/migration-records-file-signed-url"),
-    "records": Call("migrate", "reconcile", "GET", SIGNED),
-    "clean_up": Call("migrate", "clean_up_inputs", "POST", "*/input-files-clean-up"),
-    "errors_link": Call("refused", "fetch_errors", "GET", "*/get-error-file-signed-url"),
-    "errors": Call("refused", "fetch_errors", "GET", SIGNED),
-    "ids_open": Call("assign", "ingest_alternate_ids", "POST", "*/record-reference-ingestion"),
-    "ids_upload": Call("assign", "ingest_alternate_ids", "PUT", SIGNED),
-    "ids_execute": Call("assign", "ingest_alternate_ids", "POST", "*/execution"),
-    "ids_look": Call("assign", "await_ingestion", "GET", "*/execution"),
-    "ids_errors": Call("assign", "reconcile", "GET", "*/execution-error-detail-file"),
+    "token": Call("migrate", "open_run", "POST", "*/connect/token", "log in", ""),
+    "create": Call("migrate", "open_run", "POST", "*/api/v2/migration", "create the migration", "create"),
+    "look_prepared": Call(
+        "migrate", "await_prepared", "GET", f"*/api/migration/{ONE}", "wait until the migration is prepared", "_migration"
+    ),
+    "artifacts": Call("migrate", "check_templates", "GET", "*/get-artifacts", "list the templates", "artifacts"),
+    "schema": Call("migrate", "check_templates", "GET", "*/get-artifact-content", "read the schema workbook", "_download"),
+    "template": Call("migrate", "check_templates", "GET", "*/get-artifact-content", "read a template", "_download", skip=1),
+    "add_file": Call("migrate", "upload_batch", "PUT", "*/add-file", "announce a file and get a signed link", "upload"),
+    "upload": Call("migrate", "upload_batch", "PUT", SIGNED, "send a file to the signed link", "_by_link"),
+    "start": Call("migrate", "start_run", "PUT", "*/start", "start the migration", "start"),
+    "look": Call("migrate", "await_run", "GET", f"*/api/migration/{ONE}", "wait for the end of the migration", "_migration"),
+    "records_made": Call(
+        "migrate",
+        "await_records",
+        "PUT",
+        "*/migration-records-file-signed-url",
+        "have the records file made, and wait for it",
+        "_records_link",
+    ),
+    "records_link": Call(
+        "migrate",
+        "reconcile",
+        "PUT",
+        "*/migration-records-file-signed-url",
+        "get a signed link to the records file",
+        "_records_link",
+    ),
+    "records": Call("migrate", "reconcile", "GET", SIGNED, "read the records file", "_by_link"),
+    "clean_up": Call(
+        "migrate",
+        "clean_up_inputs",
+        "POST",
+        "*/input-files-clean-up",
+        "have the vendor remove its input files",
+        "clean_up_inputs",
+    ),
+    "errors_link": Call(
+        "refused", "fetch_errors", "GET", "*/get-error-file-signed-url", "get a signed link to the error file", "fetch_errors"
+    ),
+    "errors": Call("refused", "fetch_errors", "GET", SIGNED, "read the error file", "_by_link"),
+    "ids_open": Call(
+        "assign",
+        "ingest_alternate_ids",
+        "POST",
+        "*/record-reference-ingestion",
+        "open an ingestion of alternate ids",
+        "open_ingestion",
+    ),
+    "ids_upload": Call("assign", "ingest_alternate_ids", "PUT", SIGNED, "send the alternate ids to the signed link", "_by_link"),
+    "ids_execute": Call("assign", "ingest_alternate_ids", "POST", "*/execution", "execute the ingestion", "execute_ingestion"),
+    "ids_look": Call("assign", "await_ingestion", "GET", "*/execution", "wait for the end of the ingestion", "look_ingestion"),
+    "ids_errors": Call(
+        "assign",
+        "reconcile",
+        "GET",
+        "*/execution-error-detail-file",
+        "get a signed link to the ingestion's errors",
+        "fetch_ingestion_errors",
+    ),
 }
 
 # One word for each end. `ok`: the batch balances, or is refused as the script has it. `asks`: a person is asked about the start.
@@ -104,6 +143,29 @@ ids_execute     unheard  -     who     unheard
 ids_look        late     -     who     odd
 ids_errors      away     -     who     odd
 """
+
+# For docs/faults.md
+CHAPTER = Chapter(
+    "fenergo",
+    CALLS,
+    grid(ONCE),
+    grid(ALWAYS),
+    good={"migrate": "balances", "refused": "refused, as it should be", "assign": "balances"},
+    ends=ENDS
+    | {
+        "client": Words("red: login refused", "the message says what to check: client id, secret, scope and token URL"),
+        "links": Words("red: links refused", "storage refused three fresh links in a row; the message says to check the clock"),
+        "twice": Words("red: lost twice", "the creation was sent twice at most; nothing was started, and it may be tried again"),
+        "proxy": Words("red: a proxy's answer", "something in between has answered; the message says to look for a proxy"),
+        "blank": Words("red: unusable template", "the template is kept as it came, and the message names its table"),
+        "strange": Words("red: unusable file", "the file is kept as it came; the message says that none of its columns is known"),
+        "unheard": Words(
+            "red: never heard",
+            "the red task is `await_ingestion`, since the vendor knows of no execution; the message says to clear "
+            "`ingest_alternate_ids`",
+        ),
+    },
+)
 
 
 def prepare(house, journey):

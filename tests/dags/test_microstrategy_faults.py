@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from libraries import MIGRATE, SALES
-from weather import ACTIONS, Call, cases, first_red, in_passing, in_the_end
+from weather import ACTIONS, ENDS, Call, Chapter, Words, cases, first_red, grid, in_passing, in_the_end
 
 from ferry.ledger.entries import Verdict
 
@@ -21,41 +21,63 @@ SOURCE, TARGET = f"*/source{ONE}", f"*/target{ONE}"
 FILES = f"*/target/{LIBRARY}/mstrServices/library/storage/sharedFileStore/files"
 
 CALLS = {
-    "login": Call("migrate", "open_run", "POST", f"*/source/{LIBRARY}/auth/login"),
-    "login_wait": Call("migrate", "await_prepared", "POST", f"*/source/{LIBRARY}/auth/login"),
-    "projects": Call("migrate", "check_batch", "GET", f"*/target/{LIBRARY}/projects"),
-    "create": Call("migrate", "open_run", "POST", f"*/source/{LIBRARY}/migrations"),
-    "create_group": Call("group", "open_run", "POST", f"*/source/{LIBRARY}/migrationGroups"),
-    "look_made": Call("migrate", "await_prepared", "GET", SOURCE),
-    "aim": Call("migrate", "validate_package", "PATCH", SOURCE),
-    "validate": Call("migrate", "validate_package", "PUT", f"{TARGET}/validation"),
-    "note": Call("migrate", "validate_package", "PATCH", SOURCE, skip=1),
-    "look_valid": Call("migrate", "await_validation", "GET", SOURCE),
-    "content": Call("migrate", "check_package", "GET", SOURCE),
-    "certify": Call("migrate", "certify_package", "PATCH", f"{SOURCE}/packageInfo/certification"),
-    "request": Call("migrate", "lock_package", "PATCH", SOURCE),
-    "approve": Call("migrate", "lock_package", "PATCH", SOURCE, skip=1),
-    "record": Call("migrate", "start_run", "GET", SOURCE),
-    "import": Call("migrate", "start_run", "PUT", TARGET),
-    "import_group": Call("group", "start_run", "PUT", f"*/target/{LIBRARY}/migrationGroups/*"),
-    "look_import": Call("migrate", "await_run", "GET", TARGET),
-    "reported": Call("migrate", "reconcile", "GET", TARGET),
-    "delete": Call("migrate", "clean_up", "DELETE", f"*/target/{LIBRARY}/migrations"),
-    "logout": Call("migrate", "open_run", "POST", "*/auth/logout"),
-    "failure": Call("undone", "fetch_errors", "GET", TARGET),
-    "undo_asked": Call("undone", "undo_run", "PATCH", TARGET),
-    "undo": Call("undone", "undo_run", "PATCH", TARGET, skip=1),
-    "look_undo": Call("undone", "await_undo", "GET", TARGET),
-    "undone": Call("undone", "confirm_undo", "GET", TARGET),
-    "download": Call("file", "upload_batch", "GET", "*/binary"),
-    "register": Call("file", "upload_batch", "POST", FILES),
-    "upload": Call("file", "upload_batch", "PUT", f"{FILES}/*/binary"),
-    "import_file": Call("file", "start_run", "POST", f"*/target/{LIBRARY}/migrations"),
-    "look_file": Call("file", "await_run", "GET", TARGET),
-    "edit": Call("edit", "edit_run", "PUT", f"{SOURCE}/packageInfo"),
-    "look_edit": Call("edit", "await_prepared", "GET", SOURCE),
-    "said": Call("certify", "certify_package", "PATCH", f"{SOURCE}/packageInfo/certification"),
-    "synced": Call("sync", "sync_certification", "PATCH", f"{TARGET}/packageInfo/certification"),
+    "login": Call("migrate", "open_run", "POST", f"*/source/{LIBRARY}/auth/login", "log in", ""),
+    "login_wait": Call(
+        "migrate", "await_prepared", "POST", f"*/source/{LIBRARY}/auth/login", "log in, in the midst of a wait", ""
+    ),
+    "projects": Call("migrate", "check_batch", "GET", f"*/target/{LIBRARY}/projects", "list the projects", "projects"),
+    "create": Call("migrate", "open_run", "POST", f"*/source/{LIBRARY}/migrations", "create the migration", "create"),
+    "create_group": Call(
+        "group", "open_run", "POST", f"*/source/{LIBRARY}/migrationGroups", "create the group of migrations", "create"
+    ),
+    "look_made": Call("migrate", "await_prepared", "GET", SOURCE, "wait until the package is made", "record"),
+    "aim": Call("migrate", "validate_package", "PATCH", SOURCE, "say where the package is to go", "aim"),
+    "validate": Call("migrate", "validate_package", "PUT", f"{TARGET}/validation", "have the target try the import", "validate"),
+    "note": Call(
+        "migrate", "validate_package", "PATCH", SOURCE, "have the source note the validation", "note_validation", skip=1
+    ),
+    "look_valid": Call("migrate", "await_validation", "GET", SOURCE, "wait for the end of the validation", "record"),
+    "content": Call("migrate", "check_package", "GET", SOURCE, "read what is in the package", "record"),
+    "certify": Call(
+        "migrate", "certify_package", "PATCH", f"{SOURCE}/packageInfo/certification", "certify the package", "certify"
+    ),
+    "request": Call("migrate", "lock_package", "PATCH", SOURCE, "request the import", "_ask_for"),
+    "approve": Call("migrate", "lock_package", "PATCH", SOURCE, "approve the import", "_ask_for", skip=1),
+    "record": Call("migrate", "start_run", "GET", SOURCE, "read the package just before its import", "record"),
+    "import": Call("migrate", "start_run", "PUT", TARGET, "import the package", "_import"),
+    "import_group": Call("group", "start_run", "PUT", f"*/target/{LIBRARY}/migrationGroups/*", "import the group", "_import"),
+    "look_import": Call("migrate", "await_run", "GET", TARGET, "wait for the end of the import", "record"),
+    "reported": Call("migrate", "reconcile", "GET", TARGET, "read what the target holds", "record"),
+    "delete": Call("migrate", "clean_up", "DELETE", f"*/target/{LIBRARY}/migrations", "delete the migration's record", "_delete"),
+    "logout": Call("migrate", "open_run", "POST", "*/auth/logout", "log out", "logout"),
+    "failure": Call("undone", "fetch_errors", "GET", TARGET, "read why the import failed", "record"),
+    "undo_asked": Call("undone", "undo_run", "PATCH", TARGET, "request the undo", "_ask_for"),
+    "undo": Call("undone", "undo_run", "PATCH", TARGET, "approve the undo, which begins it", "undo", skip=1),
+    "look_undo": Call("undone", "await_undo", "GET", TARGET, "wait for the end of the undo", "record"),
+    "undone": Call("undone", "confirm_undo", "GET", TARGET, "read what the target shows of the undo", "record"),
+    "download": Call("file", "upload_batch", "GET", "*/binary", "download the package file", "download"),
+    "register": Call("file", "upload_batch", "POST", FILES, "register the package file", "_registered"),
+    "upload": Call("file", "upload_batch", "PUT", f"{FILES}/*/binary", "upload the package file", "upload"),
+    "import_file": Call("file", "start_run", "POST", f"*/target/{LIBRARY}/migrations", "import the package file", "_import_file"),
+    "look_file": Call("file", "await_run", "GET", TARGET, "wait for the end of the file's import", "record"),
+    "edit": Call("edit", "edit_run", "PUT", f"{SOURCE}/packageInfo", "edit the migration", "edit"),
+    "look_edit": Call("edit", "await_prepared", "GET", SOURCE, "wait until the edited package is made", "record"),
+    "said": Call(
+        "certify",
+        "certify_package",
+        "PATCH",
+        f"{SOURCE}/packageInfo/certification",
+        "change a certification at the source",
+        "certify",
+    ),
+    "synced": Call(
+        "sync",
+        "sync_certification",
+        "PATCH",
+        f"{TARGET}/packageInfo/certification",
+        "replay a certification on the target",
+        "certify",
+    ),
 }
 ENDED = '{"code": "ERR009", "message": "The user\'s session has expired, please reauthenticate"}'
 WEATHER = ACTIONS | {"over": {"action": "status", "status": 401, "body": ENDED}}
@@ -150,6 +172,26 @@ look_edit     late    -       who     odd     late
 said          thrice  -       who     thrice  thrice
 synced        thrice  -       who     thrice  thrice
 """
+
+# For docs/faults.md
+CHAPTER = Chapter(
+    "microstrategy",
+    CALLS,
+    grid(ONCE),
+    grid(ALWAYS),
+    good=dict.fromkeys(("migrate", "group", "file", "edit", "certify", "sync"), "balances") | {"undone": "undone"},
+    ends=ENDS
+    | {
+        "where": Words("red: no Library", "what answers is no MicroStrategy Library; the message says to check the base URL"),
+        "login": Words("red: login refused", "the message says what to check: user, password and login mode of the connection"),
+        "twice": Words("red: lost twice", "the answer was lost twice, and the Library shows nothing of what was asked for"),
+        "thrice": Words(
+            "red: asked three times", "asked for three times, and the Library's record or file store does not show it"
+        ),
+        "proxy": Words("red: a proxy's answer", "something in between has answered; the message says to look for a proxy"),
+    },
+    faults={"over": Words("session over", "HTTP 401 with the Library's own words for a session that has ended")},
+)
 
 
 def prepare(libraries, journey):
