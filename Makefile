@@ -34,7 +34,7 @@ bench: .venv/.dev ## The measurements behind the README's numbers
 verify: .venv/.runtime ## Check every ledger chain and evidence file of PLACE=var/demo (or of connection ferry_ledger, if set here)
 	@$(VENV) scripts/verify.py $(if $(AIRFLOW_CONN_FERRY_LEDGER),,--ledger $(PLACE)/ledger.db --evidence $(PLACE)/evidence) $(ARGS)
 
-docs: .venv/.dev ## Write dags/README.md from the DAGs' own docs
+docs: .venv/.dev ## Write dags/README.md from the DAGs' own docs, docs/faults.md from the fault tests
 	@$(VENV) -m scripts.docs
 
 add-vendor: .venv/.dev ## A new vendor's folder, DAG, test and batch (NAME=x)

@@ -1,4 +1,7 @@
-"""`make docs`: dags/README.md, generated from every DAG's own documentation, so that the two cannot differ."""
+"""`make docs`: the pages that are generated, so that they cannot differ from what they tell of.
+
+dags/README.md comes from every DAG's own documentation, docs/faults.md from the tables that the tests play.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts import fault_docs
 from scripts.environment import ROOT, outer_environment
 
 if TYPE_CHECKING:
@@ -25,19 +29,23 @@ class BrokenDag(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or with --check only say whether it is up to date."""
+    """Write the pages, or with --check only say whether they are up to date."""
     try:
-        text = page(load(ROOT / "dags"))
+        pages = {TARGET: page(load(ROOT / "dags")), fault_docs.TARGET: fault_docs.page()}
     except BrokenDag as error:
         print(f"A DAG file does not load, so nothing was written.\n{error}", file=sys.stderr)
         return 1
+    except fault_docs.Untold as error:
+        print(f"A fault table lacks words, so nothing was written.\n{error}", file=sys.stderr)
+        return 1
     if "--check" not in arguments:
-        TARGET.write_text(text, encoding="utf-8")
+        for path, text in pages.items():
+            path.write_text(text, encoding="utf-8")
         return 0
-    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print("dags/README.md does not say what the DAGs say. Run `make docs` and commit the result.", file=sys.stderr)
-    return 1
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for name in (path.relative_to(ROOT) for path in stale):
+        print(f"{name} does not say what it is made from. Run `make docs` and commit the result.", file=sys.stderr)
+    return 1 if stale else 0
 
 
 def load(folder: Path) -> list[DAG]:

@@ -118,7 +118,7 @@ def test_a_broken_dag_file_is_reported_with_its_name(tmp_path):
 # What is written down
 
 
-def test_the_page_of_the_dags_is_up_to_date():
+def test_the_pages_that_are_generated_are_up_to_date():
     command = [sys.executable, "-m", "scripts.docs", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
