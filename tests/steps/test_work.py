@@ -10,9 +10,9 @@ from tests.steps.six import SixHook
 
 from ferry.core.errors import BadInput, LedgerError, VendorError, VendorNonsense, VendorRefused, VendorUnavailable
 from ferry.core.model import Run, RunState
-from ferry.ledger.entries import Kind, LedgerFull, NotHolder, Origin
+from ferry.ledger.entries import Kind, LedgerFull, NotHolder, Origin, Verdict
 from ferry.steps.operators import parse_attempt
-from ferry.steps.work import Work, connection_of
+from ferry.steps.work import Overtaken, Work, connection_of
 
 
 @pytest.fixture
@@ -112,6 +112,64 @@ def ended(state):
         return Run("r-1", state, "Word")
 
     return verb
+
+
+def held_up(work, meanwhile):
+    """A start whose process stands still after its intent is written, as that of a machine that is paused does."""
+
+    def verb(api):
+        meanwhile()
+        return (yield from api.start(work.run))
+
+    return verb
+
+
+def a_person_is_asked(work):
+    work.record(Kind.ASKED, step="confirm_start")
+
+
+def it_is_declared_harmless(work):
+    work.forget("The answer was lost.")
+
+
+def it_is_adopted(work):
+    work.adopt(Run("r-1", RunState.QUEUED, "Processing"), "The list shows it.")
+
+
+def it_is_settled(work):
+    work.judge(Verdict.ABANDONED, {}, "A person says that it was not started.")
+
+
+@pytest.mark.parametrize("conclude", [a_person_is_asked, it_is_declared_harmless, it_is_adopted, it_is_settled])
+def test_what_others_have_drawn_a_conclusion_about_is_not_sent_any_more(work, six, conclude):
+    six.will(answer(202))
+    with pytest.raises(Overtaken, match="Nothing was sent"):
+        work.once(held_up(work, lambda: conclude(Work(work.attempt, "start_run", ORIGIN, SixHook))), ref="r-1")
+    assert six.asked == []
+
+
+def test_what_was_held_up_and_nobody_has_touched_is_sent(work, six):
+    six.will(answer(202))
+    looks = work.once(held_up(work, lambda: work.record(Kind.LOOK, step="await_run", ref="r-1")), ref="r-1")
+    assert (looks.kind, len(six.asked)) == (Kind.RESULT, 1)
+
+
+def test_what_becomes_of_one_part_keeps_no_other_part_from_being_sent(work, six):
+    six.will(answer(202))
+    other = Work(work.attempt, "start_run", ORIGIN, SixHook)
+    sent = work.once(held_up(work, lambda: other.record(Kind.ASKED, step="start_run", key="b")), part="a")
+    assert (sent.kind, len(six.asked)) == (Kind.RESULT, 1)
+
+
+def test_the_last_look_is_taken_after_a_connection_could_not_be_made_and_before_it_is_tried_again(
+    work, connect, six, monkeypatch
+):
+    """The pauses between such tries are minutes, in which others may have drawn their conclusions."""
+    pauses = iter([lambda: None, lambda: a_person_is_asked(Work(work.attempt, "start_run", ORIGIN, SixHook))])
+    monkeypatch.setattr("ferry.core.exchange.time", SimpleNamespace(sleep=lambda _: next(pauses)(), monotonic=time.monotonic))
+    connect("six_default", conn_type="http", host="http://127.0.0.1:1", extra={"connect_timeout": 0.2})
+    with pytest.raises(Overtaken):
+        start(work)
 
 
 def test_an_answer_that_was_weighed_frees_the_step_and_a_newer_one_does_not(work, six):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 SAVED = "ferry.saved"
 """Key in `response.extensions` under which a streamed download leaves its `Saved`."""
+
+GUARD = "ferry.guard"
+"""Key in `request.extensions`: what is called in the last moment before a request leaves, and raises to keep it here."""
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of an answer that is read into memory; anything longer must be streamed to a file."""
@@ -153,6 +156,29 @@ async def adrive(line: AsyncLine, exchange: Exchange[T]) -> T:
                 ask = exchange.send(answer)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+
+
+def guarded(exchange: Exchange[T], guard: Callable[[], None]) -> Exchange[T]:
+    """The exchange, in which whatever may change something is guarded: after every pause, login and queue, before it leaves."""
+    try:
+        ask = next(exchange)
+        while True:
+            if ask.request.method not in {"GET", "HEAD"}:
+                ask.request.extensions = {**ask.request.extensions, GUARD: guard}
+            try:
+                answer = yield ask
+            except (httpx.RequestError, FerryError) as error:
+                ask = exchange.throw(error)
+            else:
+                ask = exchange.send(answer)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def heed_guard(request: httpx.Request) -> None:
+    """An event hook for clients: httpx calls it when logins are done and nothing but the request itself is left to be sent."""
+    if guard := request.extensions.get(GUARD):
+        guard()
 
 
 class _Sink:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ferry.core.api import ONE_TRY, Patience, VendorApi
 from ferry.core.batch import Section
 from ferry.core.errors import BadInput, FerryError
-from ferry.core.exchange import AsyncLine, Exchange, Line, RateGate, adrive, drive
+from ferry.core.exchange import AsyncLine, Exchange, Line, RateGate, adrive, drive, heed_guard
 from ferry.core.wire import httpx, trusted
 from ferry.steps.links import LinkRules, link_client
 
@@ -210,7 +210,9 @@ class VendorHook(BaseHook, Generic[Api]):
         async def awarn(answer: httpx.Response) -> None:
             warn(answer)
 
-        return {"response": [awarn if asynchronous else warn]}
+        if asynchronous:  # the triggerer looks and does nothing else
+            return {"response": [awarn]}
+        return {"request": [heed_guard], "response": [warn]}
 
 
 async def _until_the_loop_ends(client: httpx.AsyncClient) -> AsyncGenerator[None]:

@@ -15,7 +15,7 @@ from airflow.sdk import Context
 
 from ferry.core.batch import MANIFEST, Batch, parse_manifest, read_batch
 from ferry.core.errors import AnswerLost, LedgerError, VendorError, VendorNonsense
-from ferry.core.exchange import Exchange
+from ferry.core.exchange import Exchange, guarded
 from ferry.core.model import Attempt, Run, RunState
 from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, NotHolder, Origin, Verdict, part_of
 from ferry.ledger.evidence import EvidenceStore, Filed
@@ -155,8 +155,9 @@ class Work:
     ) -> Entry | None:
         """Send what must not be sent twice, or learn what became of it. None: it was sent and its fate is unknown.
 
-        The intent is in the ledger before anything is sent. Whoever finds an intent without a result never sends. Only a
-        certain no of the vendor (or a connection that was never made) frees the step for another intent, with another key.
+        The intent is in the ledger before anything is sent, and looked at again in the last moment. Whoever finds an intent
+        without a result never sends. Only a certain no of the vendor (or a connection that was never made) frees the step for
+        another intent, with another key.
         `data` goes into the intent: what must be known to tell later whether it took effect. An answer whose
         number in the ledger is no higher than `weighed` frees the step as well, whatever it was: the caller has weighed it.
         `evidence` names the file that the verb made of the answer. `limits` are the ledger's: `max_live`, `max_parts`.
@@ -166,7 +167,7 @@ class Work:
         if not intent.fresh:
             return intent.result
         try:
-            run = self.call(verb, at)
+            run = self.call(lambda api: guarded(verb(api), lambda: self._must_stand(intent.entry)), at)
         except AnswerLost as lost:
             self.record(Kind.LOOK, key=key, ref=ref, note=lost.message)
             return None
@@ -179,6 +180,19 @@ class Work:
             )
             raise
         return self.record_run(Kind.RESULT, run, key=key, filed=evidence())
+
+    def _must_stand(self, intent: Entry) -> None:
+        """Overtaken if others have drawn conclusions from an intent without a result, while its own process was held up.
+
+        A machine that is paused, or a worker that Airflow gave up, may come back at any moment; the vendor knows no fence.
+        """
+        standing = self.standing
+        later = (entry for entry in standing.entries if entry.seq > intent.seq)
+        if not standing.holder.same_run(self.origin) or any(_concludes(entry, intent) for entry in later):
+            raise Overtaken(
+                f"{self.attempt}: `{self.step}` was held up between its intent and the call, and meanwhile somebody else has "
+                "looked after it. Nothing was sent. The ledger says how it went on."
+            )
 
     def may_send(self, part: str = "") -> bool:
         """Whether `once` would send: nothing was meant yet, or all that was came to a certain no."""
@@ -234,6 +248,18 @@ class Work:
         """A local folder for the time of a block; what is worth keeping is filed as evidence."""
         with TemporaryDirectory(prefix=f"ferry-{self.attempt.batch_id}-") as folder:
             yield Path(folder)
+
+
+class Overtaken(LedgerError):
+    """What was about to be sent is somebody else's to decide by now."""
+
+    retry_later = False
+
+
+def _concludes(entry: Entry, intent: Entry) -> bool:
+    """Whether an entry says, or asks a person, what became of the intent: after that it must not be sent any more."""
+    same = (entry.step, entry.key) == (intent.step, intent.key)
+    return same or entry.kind is Kind.VERDICT or (entry.kind is Kind.ASKED and entry.key in {"", intent.key})
 
 
 class InputMoved(LedgerError):
