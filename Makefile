@@ -4,8 +4,10 @@ VENV := .venv/bin/python
 ROWS ?= 40000
 JOBS ?= 2
 PLACE ?= var/demo
+N ?= 60
+SEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check sandbox bench verify docs add-vendor batch lock clean
+.PHONY: help demo up down test check sandbox bench chaos verify docs add-vendor batch lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ sandbox: .venv/.runtime ## The vendors played on a port of this machine (PORT=87
 
 bench: .venv/.dev ## The measurements behind the README's numbers
 	@scripts/bench.sh
+
+chaos: .venv/.dev ## N batches of all vendors under kill -9, judged by the vendors' own state (N=60 SEED=1 replays)
+	@$(VENV) -m scripts.chaos -n $(N) --seed $(SEED) $(ARGS)
 
 verify: .venv/.runtime ## Check every ledger chain and evidence file of PLACE=var/demo (or of connection ferry_ledger, if set here)
 	@$(VENV) scripts/verify.py $(if $(AIRFLOW_CONN_FERRY_LEDGER),,--ledger $(PLACE)/ledger.db --evidence $(PLACE)/evidence) $(ARGS)
