@@ -233,6 +233,19 @@ def test_a_token_that_did_not_arrive_blocks_nobody(fenergo, colour, action):
     assert tokens(fenergo) == 2
 
 
+def test_a_token_endpoint_that_never_answers_is_given_up_after_the_read_timeout(fenergo, pressed):
+    fenergo.fault("POST", "*/connect/token", "delay", seconds=30)
+    ok, said = pressed({"read_timeout": 0.2})
+    assert (ok, "ReadTimeout" in said) == (False, True)
+
+
+def test_a_token_endpoint_says_how_long_to_stay_away(fenergo):
+    fenergo.fault("POST", "*/connect/token", "status", status=429, headers={"Retry-After": "30"})
+    with pytest.raises(VendorUnavailable) as caught:
+        asyncio.run(FenergoHook("fenergo_default").acall(ping))
+    assert caught.value.facts["retry_after"] == 30
+
+
 def test_a_token_goes_only_where_it_belongs(fenergo):
     FenergoHook("fenergo_default").call(ping)
     (token,), (call,) = fenergo.requests("*/connect/token"), fenergo.requests("*/migration/*")

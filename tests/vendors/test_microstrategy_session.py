@@ -59,6 +59,13 @@ def test_a_cookie_that_changes_with_each_answer_is_sent_as_it_came_last(connect_
     assert sent[:4] == [[""], ["AWSALB=0", "JSESSIONID=J"], ["AWSALB=1", "JSESSIONID=J"], ["AWSALB=2", "JSESSIONID=J"]]
 
 
+def test_a_login_that_is_never_answered_is_given_up_after_the_read_timeout(libraries, connect_library):
+    libraries.fault("POST", "*/api/auth/login", "delay", seconds=30)
+    connect_library("slow", {"read_timeout": 0.2})
+    ok, said = MicroStrategyHook("slow").test_connection()
+    assert (ok, "ReadTimeout" in said) == (False, True)
+
+
 def test_a_library_that_sends_a_call_elsewhere_does_not_give_the_session_away(connect_library):
     with loopback() as elsewhere, loopback() as library:
         connect_library("moved", host=library.url)

@@ -287,20 +287,20 @@ class _Watch:
         self.seen = Run(trigger.ref_in(standing), RunState.QUEUED, trigger.word_in(standing))
         self.since = trigger.since(standing)
         self.deadline = self.since + trigger.patience
-        self.pause, self.looks, self.failed = trigger.first_look, 0, 0
+        self.pause, self.wished, self.looks, self.failed = trigger.first_look, 0.0, 0, 0
         self.trouble, self.trouble_since = "", 0.0
         trigger.begin(standing)
 
     async def until_over(self, hook: VendorHook[Any]) -> Run:
         while True:
-            await asyncio.sleep(min(_jittered(self.pause), max(0.0, self.deadline - time.time())))
-            wished = await self._look(hook)
+            await asyncio.sleep(min(self._spread(), max(0.0, self.deadline - time.time())))
+            self.wished = await self._look(hook)
             if self.trigger.is_over(self.seen):
                 await self._record(self.trigger.kind())
                 return self.seen
             if time.time() >= self.deadline:
                 await self._extend_or_give_up(hook)
-            self._grow(wished)
+            self._grow()
 
     async def _extend_or_give_up(self, hook: VendorHook[Any]) -> None:
         more = await self.trigger.more_time(hook, self.ledger)
@@ -338,10 +338,14 @@ class _Watch:
         self.failed, self.trouble = self.failed + 1, error.message
         return float(error.facts.get("retry_after") or 0.0)
 
-    def _grow(self, wished: float) -> None:
+    def _spread(self) -> float:
+        """The pause, so that many waiters do not come at the same moment; never sooner than the vendor asked for."""
+        return max(_jittered(self.pause), self.wished * random.uniform(1.0, 1.2))  # noqa: S311 (jitter, not a secret)
+
+    def _grow(self) -> None:
         """Look less often as time goes by, and much less often while the vendor gives no answer."""
         longest = OUTAGE_PAUSE if self.failed else self.trigger.longest_pause
-        self.pause = max(wished, min(longest, max(SHORTEST, self.pause * (2.0 if self.failed else GROWTH))))
+        self.pause = max(self.wished, min(longest, max(SHORTEST, self.pause * (2.0 if self.failed else GROWTH))))
 
     async def _record(self, kind: Kind, **more: Any) -> None:
         facts = await self.trigger.facts(self.seen)

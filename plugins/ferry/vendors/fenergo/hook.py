@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator
 
-from ferry.core.api import Patience
+from ferry.core.api import Patience, retry_after
 from ferry.core.errors import BadCredentials, VendorUnavailable
 from ferry.core.exchange import Exchange
-from ferry.core.wire import httpx
+from ferry.core.wire import httpx, on_behalf_of
 from ferry.steps.hook import Settings, VendorHook
 from ferry.vendors.fenergo.api import FenergoApi
 from ferry.vendors.fenergo.manifest import FenergoSection
@@ -74,7 +74,7 @@ class FenergoAuth(httpx.Auth):
         for renewing in (False, True):
             with self._thread_lock:
                 if self._stale(used if renewing else None):
-                    answer = yield self._token_request()
+                    answer = yield self._token_request(request)
                     answer.read()
                     self._take(answer)
                 used = self._sign(request)
@@ -88,7 +88,7 @@ class FenergoAuth(httpx.Auth):
         for renewing in (False, True):
             async with self._loop_lock:
                 if self._stale(used if renewing else None):
-                    answer = yield self._token_request()
+                    answer = yield self._token_request(request)
                     await answer.aread()
                     self._take(answer)
                 used = self._sign(request)
@@ -100,14 +100,14 @@ class FenergoAuth(httpx.Auth):
         """Whether a token must be fetched: none yet, about to expire, or the one the vendor has just refused."""
         return self._clock() >= self._until or self._token == refused
 
-    def _token_request(self) -> httpx.Request:
+    def _token_request(self, request: httpx.Request) -> httpx.Request:
         form = {
             "grant_type": "client_credentials",
             "client_id": self._told.login,
             "client_secret": self._told.password,
             "scope": self._told.scope,
         }
-        return httpx.Request("POST", self._told.token_url, data=form)
+        return on_behalf_of(request, "POST", self._told.token_url, data=form)
 
     def _take(self, answer: httpx.Response) -> None:
         if answer.status_code in {400, 401, 403}:
@@ -122,7 +122,8 @@ class FenergoAuth(httpx.Auth):
         except (ValueError, KeyError, TypeError, AttributeError):
             raise VendorUnavailable(
                 f"Fenergo's token endpoint gave no token (HTTP {answer.status_code}). Check the connection's token URL; "
-                "the step may be tried again."
+                "the step may be tried again.",
+                retry_after=retry_after(answer),
             ) from None
         self._token, self._until = token, self._clock() + max(seconds - EARLY, seconds / 2)
 

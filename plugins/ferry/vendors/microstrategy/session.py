@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ferry.core.api import retry_after
 from ferry.core.errors import BadCredentials, VendorRefused, VendorUnavailable
 from ferry.core.redact import HIDDEN, bare_url
-from ferry.core.wire import httpx
+from ferry.core.wire import httpx, on_behalf_of
 from ferry.vendors.microstrategy.library import ENDED, code_of, error_in
 
 TOKEN = "X-MSTR-AuthToken"  # noqa: S105 (a header's name) [D: the header; that pages say "body" is a slip]
@@ -54,7 +54,7 @@ class LibrarySession(httpx.Auth):
         for again in (request.method == "GET", False):
             with self._thread_lock:
                 if fresh := not self._token:
-                    answer = yield self._login_request()
+                    answer = yield self._login_request(request)
                     answer.read()
                     self._take(answer)
                 used = self._sign(request)
@@ -69,7 +69,7 @@ class LibrarySession(httpx.Auth):
         for again in (request.method == "GET", False):
             async with self._loop_lock:
                 if fresh := not self._token:
-                    answer = yield self._login_request()
+                    answer = yield self._login_request(request)
                     await answer.aread()
                     self._take(answer)
                 used = self._sign(request)
@@ -79,8 +79,8 @@ class LibrarySession(httpx.Auth):
             if not self._has_ended(answer, used) or not again or (fresh and not self.is_open):
                 return  # a session that ends at its first use is not worth another
 
-    def _login_request(self) -> httpx.Request:
-        return httpx.Request("POST", f"{self._login.base_url}/api/auth/login", json=self._login.body())
+    def _login_request(self, request: httpx.Request) -> httpx.Request:
+        return on_behalf_of(request, "POST", f"{self._login.base_url}/api/auth/login", json=self._login.body())
 
     def _take(self, answer: httpx.Response) -> None:
         host, status = answer.request.url.netloc.decode(), answer.status_code
