@@ -33,6 +33,7 @@ BOXES: dict[str, dict[str, Any]] = {
     "lossy": AT_ONCE,
     "deadly": AT_ONCE,
     "people": {},
+    "herd": AT_ONCE | {"process_seconds": FOREVER},
 }
 """Sandboxes, each an environment of its own in the ledger, and how they are switched. Connection `fenergo_<name>` leads there."""
 BATCHES = {
@@ -45,9 +46,15 @@ BATCHES = {
     "waits": "slow",
 }
 """The batches of these tests and the sandbox each goes to."""
-EXTRAS: dict[str, dict[str, Any]] = {"narrow": {"max_live_runs": 1}}
-SETTINGS = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"}
-"""Airflow reads each DAG file anew every 30 seconds, which is half a core's work; ours do not change here."""
+HERD_RATE = 50
+"""Requests a second that the herd's connection allows: 500 waits take turns for ten seconds."""
+EXTRAS: dict[str, dict[str, Any]] = {"narrow": {"max_live_runs": 1}, "herd": {"requests_per_second": HERD_RATE}}
+SETTINGS = {
+    # Airflow reads each DAG file anew every 30 seconds, which is half a core's work; ours do not change here.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+    # Half a minute without a heartbeat before another triggerer takes over is much where tests wait for it.
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+}
 PATIENCE = 240.0
 """Seconds anything may take; a free machine needs a fraction."""
 ENDED = ("success", "failed")

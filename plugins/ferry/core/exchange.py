@@ -10,6 +10,8 @@ import hashlib
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import IO, TypeAlias, TypeVar
@@ -107,6 +109,16 @@ class AsyncLine:
 
     client: httpx.AsyncClient
     gate: RateGate
+    queue: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def turn(self) -> None:
+        """Wait for a place in the gate, in order of arrival.
+
+        A place is taken only when it is used: of places that were given away before, an event loop that was held up meanwhile
+        would use all that are due by then at once.
+        """
+        async with self.queue:
+            await asyncio.sleep(self.gate.reserve())
 
     async def send(self, ask: Ask) -> httpx.Response:
         """Send one ask and return its answer, read whole or saved."""
@@ -147,7 +159,8 @@ async def adrive(line: AsyncLine, exchange: Exchange[T]) -> T:
     try:
         ask = next(exchange)
         while True:
-            await asyncio.sleep(ask.wait + line.gate.reserve())
+            await asyncio.sleep(ask.wait)
+            await line.turn()
             try:
                 answer = await line.send(ask)
             except (httpx.RequestError, FerryError) as error:

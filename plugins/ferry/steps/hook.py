@@ -19,6 +19,7 @@ from ferry.core.batch import Section
 from ferry.core.errors import BadInput, FerryError
 from ferry.core.exchange import AsyncLine, Exchange, Line, RateGate, adrive, drive, heed_guard
 from ferry.core.wire import httpx, trusted
+from ferry.steps.connections import aconnection
 from ferry.steps.links import LinkRules, link_client
 
 Api = TypeVar("Api", bound=VendorApi)
@@ -105,10 +106,10 @@ class VendorHook(BaseHook, Generic[Api]):
         self._opening = Lock()
 
     @classmethod
-    async def aopen(cls, conn_id: str) -> Self:
-        """The hook for use in the triggerer, where a connection must be awaited."""
+    async def aopen(cls, conn_id: str, *, anew: bool = False) -> Self:
+        """The hook for use in the triggerer, where a connection must be awaited; `anew` takes none that was looked up before."""
         try:
-            return cls(conn_id, await cls.aget_connection(conn_id))
+            return cls(conn_id, await aconnection(conn_id, anew=anew))
         except AirflowNotFoundException:
             raise _unknown(conn_id) from None
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from ferry.core.errors import LedgerError
 from ferry.ledger.evidence import EvidenceStore
 from ferry.ledger.store import LedgerStore
+from ferry.steps.connections import aconnection
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -46,7 +47,7 @@ def ledger() -> LedgerStore:
 async def aledger_url() -> str:
     """Where the ledger is, for the triggerer, where a connection must be awaited and a database must not block the others."""
     try:
-        connection = await BaseHook.aget_connection(LEDGER_CONNECTION)
+        connection = await aconnection(LEDGER_CONNECTION)
     except Exception as error:
         raise _no_connection(error) from error
     return _ledger_url(connection)

@@ -43,7 +43,7 @@ async def snapshots(connection: str) -> AsyncIterator[Snapshot]:
     while True:
         begun = time.monotonic()
         try:
-            hook = await AnonHook.aopen(connection)  # anew each time: a key may have been changed
+            hook = await AnonHook.aopen(connection, anew=True)  # a key may have been changed
             wanted, snapshot = hook.settings.poll_seconds, await _walked(hook)
             _warn_of_new_words(snapshot, warned)
         except NotFound as error:  # the list itself, which says nothing of any migration in it
