@@ -35,7 +35,8 @@ def test_an_intent_is_not_called_lost_by_a_dag_run_that_does_not_hold_the_attemp
 @pytest.mark.parametrize("state", ["success", "failed"])
 def test_a_dag_run_that_ended_red_is_not_triggered_again_by_a_retry(state):
     waiting = TriggerAttemptOperator(task_id="migrate", trigger_dag_id="migrate_six", trigger_run_id="b-1.1")
-    event = ("airflow.providers.standard.triggers.external_task.DagStateTrigger", {"run_ids": ["b-1.1"], "b-1.1": state})
+    seen = {"dag_id": "migrate_six", "run_ids": ["b-1.1"], "b-1.1": state}
+    event = ("airflow.providers.standard.triggers.external_task.DagStateTrigger", seen)
     if state == "success":
         waiting.execute_complete({}, event)
         return

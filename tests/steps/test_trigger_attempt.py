@@ -1,16 +1,18 @@
-"""Triggering a batch's DAG run: never a twin, and a live one is waited for instead."""
+"""Triggering a batch's DAG run: never a twin, and whichever DAG run works on the batch is waited for instead."""
 
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import DagRunTriggerException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException, TaskDeferred
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from tests.steps.conftest import ORIGIN
 
-from ferry.ledger.entries import Origin
+from ferry.ledger.entries import Origin, Verdict
 from ferry.steps.admitting import is_live
 from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_trigger
 
 DUE = {"vendor": "six", "environment": "six.example", "batch_id": "b-1", "dag": "migrate_six", "due": "2026-11-01", "attempt": 3}
+DAG_STATE_TRIGGER = "airflow.providers.standard.triggers.external_task.DagStateTrigger"
 
 
 @pytest.fixture
@@ -29,9 +31,28 @@ def dag_runs(monkeypatch):
 
 
 @pytest.fixture
-def task():
+def task(ledger):
     told = to_trigger(DUE)
     return TriggerAttemptOperator(task_id="migrate", **told)
+
+
+@pytest.fixture
+def holder(ledger):
+    """The DAG run that holds the batch: a person triggered it, and Airflow made up its name."""
+    ledger.store.settle(ledger.attempt, Verdict.REFUSED, ORIGIN)
+    by_hand = Origin("migrate_six", "manual__2026-11-28")
+    ledger.store.admit("six", "six.example", "b-1", "a" * 64, by_hand, is_live=lambda _: False)
+    return by_hand
+
+
+def waits_for(caught):
+    _, kwargs = caught.value.trigger.serialize()
+    return kwargs["dag_id"], kwargs["run_ids"]
+
+
+def ended(state, dag_id="migrate_six", run_id="b-1.3"):
+    """What the triggerer says when the DAG run has ended."""
+    return DAG_STATE_TRIGGER, {"dag_id": dag_id, "run_ids": [run_id], run_id: state}
 
 
 CONTEXT = {"ti": SimpleNamespace(map_index=-1), "task_instance": SimpleNamespace(map_index=-1)}
@@ -39,6 +60,7 @@ CONTEXT = {"ti": SimpleNamespace(map_index=-1), "task_instance": SimpleNamespace
 
 def test_a_batchs_run_is_named_after_its_attempt():
     assert to_trigger(DUE) == {
+        "attempt": "six://six.example/b-1/3",
         "trigger_dag_id": "migrate_six",
         "trigger_run_id": "b-1.3",
         "conf": {"batch_id": "b-1", "force_new_attempt": False},
@@ -73,6 +95,42 @@ def test_an_ended_or_unknown_run_is_triggered(task, dag_runs, state):
         "b-1",
     )
     assert caught.value.deferrable
+
+
+def test_a_batch_that_another_dag_run_works_on_is_waited_for_under_that_ones_name(task, dag_runs, holder):
+    dag_runs[holder.dag_id, holder.run_id] = "running"
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute(CONTEXT)
+    assert waits_for(caught) == (holder.dag_id, [holder.run_id])
+
+
+@pytest.mark.parametrize("state", ["success", "failed", None])
+def test_a_batch_whose_holder_has_ended_is_triggered(task, dag_runs, holder, state):
+    if state:
+        dag_runs[holder.dag_id, holder.run_id] = state
+    with pytest.raises(DagRunTriggerException) as caught:
+        task.execute(CONTEXT)
+    assert caught.value.dag_run_id == "b-1.3"
+
+
+def test_a_run_of_ours_that_was_told_that_another_holds_the_batch_is_followed_by_that_one(task, dag_runs, holder):
+    """It was triggered a moment before the other was admitted, and is green although nothing was done."""
+    dag_runs[holder.dag_id, holder.run_id] = "running"
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute_complete(CONTEXT, ended("success"))
+    assert waits_for(caught) == (holder.dag_id, [holder.run_id])
+
+
+def test_a_settled_batch_is_not_waited_for_although_its_dag_run_still_cleans_up(task, dag_runs, holder, ledger):
+    ledger.store.settle(ledger.store.standing("six", "six.example", "b-1").last.attempt, Verdict.BALANCED, holder)
+    dag_runs[holder.dag_id, holder.run_id] = "running"
+    task.execute_complete(CONTEXT, ended("success"))
+
+
+def test_the_red_of_another_dag_run_is_taken_over_and_named(task, dag_runs, holder):
+    dag_runs["undo_six", "manual__2"] = "failed"
+    with pytest.raises(AirflowFailException, match=r"DAG run manual__2 of undo_six is red"):
+        task.execute_complete(CONTEXT, ended("failed", "undo_six", "manual__2"))
 
 
 @pytest.mark.parametrize(("error", "live"), [(RuntimeError("DagRun not found"), False), (RuntimeError("HTTP 404"), False)])
