@@ -29,7 +29,7 @@ def _open_batches() -> tuple[list[dict[str, Any]], list[str]]:
     from ferry.steps.dispatching import survey
     from ferry.vendors import all_vendors
 
-    found, problems = survey(all_vendors(), None, None)
+    found, problems = survey(all_vendors())
     return [asdict(batch) for batch in found], problems
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -38,29 +38,36 @@ class Due:
 
 
 def due_batches(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
-    """All open batches due in [start, end) as plain JSON, oldest first; every open one where there is no interval.
+    """All open batches due in [start, end) as plain JSON, oldest first; due today or earlier where there is no interval.
 
     A batch whose manifest or connection cannot be read stops no other; `check_balanced` is red because of it.
     """
-    found, problems = survey(vendors, start, end)
+    today = datetime.now(UTC).date()
+    first, last = (start.date(), end.date() - timedelta(days=1)) if start and end else (date.min, today)
+    found, problems = survey(vendors, first, last)
     for problem in problems:
         log.error("%s", problem)
     if left := found[MOST:]:
         names = ", ".join(f"{batch.vendor}/{batch.batch_id}" for batch in left)
         log.warning("%d open batches are more than one run can map; left for the next: %s", len(found), names)
-    log.info("%d open batches: %s", len(found), ", ".join(f"{b.vendor}/{b.batch_id}" for b in found[:MOST]) or "none")
+    names = ", ".join(f"{b.vendor}/{b.batch_id}" for b in found[:MOST]) or "none"
+    log.info("%d open batches due %s: %s", len(found), _days(first, last), names)
     return [asdict(batch) for batch in found[:MOST]]
 
 
-def survey(vendors: Iterable[str], start: datetime | None, end: datetime | None) -> tuple[list[Due], list[str]]:
-    """The open batches of a window, oldest first, and what is wrong with those that cannot be read."""
+def _days(first: date, last: date) -> str:
+    return f"up to {last}" if first == date.min else f"from {first} to {last}"
+
+
+def survey(vendors: Iterable[str], first: date = date.min, last: date = date.max) -> tuple[list[Due], list[str]]:
+    """The open batches due from the first day to the last, oldest first, and what is wrong with those that cannot be read."""
     root, found, problems = places.batches(), list[Due](), list[str]()
     for vendor in vendors:
         for batch_id in batch_ids(root, vendor):
             try:
                 text = (root / vendor / batch_id / MANIFEST).read_text(encoding="utf-8")
                 manifest, _ = parse_manifest(text, vendor, batch_id, None)
-                if _in_window(manifest.due, start, end) and (batch := _if_open(vendor, batch_id, manifest)):
+                if first <= manifest.due <= last and (batch := _if_open(vendor, batch_id, manifest)):
                     found.append(batch)
             except BadInput as error:
                 problems.append(error.message)
@@ -94,10 +101,6 @@ def next_attempt(standing: Standing) -> int:
     return last.attempt.number if last.is_open else standing.next_number
 
 
-def _in_window(due: date, start: datetime | None, end: datetime | None) -> bool:
-    return start is None or end is None or start.date() <= due < end.date()
-
-
 def check_balanced(dispatched: list[dict[str, Any]], vendors: Iterable[str]) -> str:
     """One sentence if every dispatched batch is balanced now; FerryError naming those that are not, or cannot be read."""
     ledger = places.ledger()
@@ -106,13 +109,15 @@ def check_balanced(dispatched: list[dict[str, Any]], vendors: Iterable[str]) -> 
         for due in dispatched
         if not ledger.standing(due["vendor"], due["environment"], due["batch_id"]).balanced
     ]
-    _, problems = survey(vendors, None, None)
+    _, problems = survey(vendors)
     if still_open or problems:
         opened = (
             f"{len(still_open)} of {len(dispatched)} batches are not balanced: {', '.join(still_open)}. Their DAG runs say why. "
         )
-        raise BadInput(
+        told = (
             f"{opened if still_open else ''}{' '.join(problems)} Correct them and backfill this interval with reprocess "
             "behaviour 'failed': only what is open is sent again."
         )
+        log.error("%s", told)  # Airflow logs the traceback, in which the sentence is lost
+        raise BadInput(told)
     return f"All {len(dispatched)} batches are balanced."
