@@ -5,11 +5,21 @@ Once a day, for the day that has just ended: finds the batches of all vendors wh
 the ledger does not call balanced, starts one DAG run of the vendor's own DAG for each (`<batch>.<attempt>`), and waits for them
 without a worker. It is red if any of them does not balance.
 
-Triggered by hand without a date it takes *all* open batches; `vendors` narrows it.
+A batch that some DAG run works on already is waited for under that one's name, whoever triggered it; so is whatever it asks
+under *Required Actions*.
+
+Triggered by hand without a date it takes what is open and due today or earlier; `vendors` narrows it. The form fills in a date,
+the present moment, and that means the day that ended last: empty it for everything.
 
 To redo what failed: correct the batches, then
 `airflow backfill create --dag-id dispatch_batches --from-date D1 --to-date D2 --reprocess-behavior failed`.
 That clears whole runs, green tasks included, and still sends only the batches that are open: the ledger knows the others.
+
+## When it stays running
+
+It waits for a batch: the log of its *migrate* task names the DAG run. Look there, and under *Required Actions*. Until it ends,
+Airflow leaves its day out of every backfill without a word, and takes no other backfill if this one came from one. Trigger what
+cannot wait by hand, the batch's own DAG or this one.
 
 ## When it is red
 
@@ -33,7 +43,7 @@ VENDORS = [name for name, vendor in all_vendors().items() if vendor.dispatched]
     dag_display_name="Dispatch open batches",
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     catchup=False,
-    max_active_runs=4,
+    max_active_runs=100,  # one that waits for a person holds nothing, and must not keep the next day's from beginning
     doc_md=__doc__,
     tags=[TAG],
     default_args=DEFAULT_ARGS,
