@@ -34,6 +34,8 @@ BOXES: dict[str, dict[str, Any]] = {
     "deadly": AT_ONCE,
     "people": {},
     "herd": AT_ONCE | {"process_seconds": FOREVER},
+    "plain": AT_ONCE,
+    "doubt": AT_ONCE | {"process_seconds": FOREVER, "unstarted_word": "Processing"},
 }
 """Sandboxes, each an environment of its own in the ledger, and how they are switched. Connection `fenergo_<name>` leads there."""
 BATCHES = {
@@ -204,13 +206,13 @@ class Ferry:
         folder = self.stack.batches / "fenergo" / batch_id
         folder.mkdir(parents=True, exist_ok=True)
         rows = "".join(f'"{batch_id}-{n}","Łódź ""{n}"" Holdings, S.A.","PL","{date}"\n' for n in range(3))
-        (folder / "company.csv").write_text(COMPANIES + rows, encoding="utf-8")
+        (folder / f"{batch_id}.csv").write_text(COMPANIES + rows, encoding="utf-8")
         manifest = [
             "vendor: fenergo",
             f"due: {due}",
             f"connection: fenergo_{box}",
             "fenergo: {jurisdiction: Migration, checks: report}",
-            "files: [{path: company.csv, table: Company}]",
+            f"files: [{{path: {batch_id}.csv, table: Company}}]",
         ]
         (folder / "manifest.yaml").write_text("\n".join(manifest) + "\n", encoding="utf-8")
         return folder
@@ -244,13 +246,13 @@ class Ferry:
         self.stack.wait_for(there, f"{run_id} of {dag_id} to be there", PATIENCE, every=1.0)
         return DagRun(self, run_id, dag_id)
 
-    def backfill(self, first: str, last: str) -> None:
+    def backfill(self, first: str, last: str, *, dag_id: str = "dispatch_batches", behaviour: str = "failed") -> None:
         """What a person types. Airflow refuses it while it has not yet called the last one complete, about half a minute."""
-        days = ["--from-date", first, "--to-date", last, "--reprocess-behavior", "failed"]
+        days = ["--from-date", first, "--to-date", last, "--reprocess-behavior", behaviour]
 
         def taken() -> bool:
             try:
-                self.stack.airflow("backfill", "create", "--dag-id", "dispatch_batches", *days)
+                self.stack.airflow("backfill", "create", "--dag-id", dag_id, *days)
             except StackError as error:
                 if "AlreadyRunningBackfill" not in str(error) and "locked" not in str(error):
                     raise
