@@ -9,8 +9,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
