@@ -30,7 +30,7 @@ ALIVE = ("queued", "running")
 MENDS = 6
 """How often a person comes back to a batch that is red."""
 PAUSE = 1.0
-AT_EASE, UNSEEN = 12.0, 240.0
+AT_EASE, UNSEEN = 12.0, 900.0
 """Seconds for which a batch must have been red before somebody clears it; or must have been waited for in vain."""
 BY_HAND = timedelta(days=10)
 """How much later than the dispatched ones those are due that people trigger."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -18,7 +19,7 @@ from ferry.ledger.store import LedgerStore
 from ferry.vendors import all_vendors
 from scripts.chaos.cargo import Cargo
 from scripts.chaos.supervisor import DONE, ORDERS, STRUCK, TAKEN, TICKETS
-from scripts.environment import ROOT, free_ports
+from scripts.environment import ROOT, free_ports, write_exports
 from scripts.postgres import MISSING, USER, Postgres, PostgresError, binaries
 from scripts.stack import ApiError, Stack
 
@@ -37,7 +38,9 @@ SETTINGS = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 15,
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 3,
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 15,
-    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": 8,
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": 15,
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 5,
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": 20,
 }
 """Airflow notices deaths sooner than by default, so that a run takes an hour and not a night."""
 PATIENT_DAG, IMPATIENT_DAG = (
@@ -60,12 +63,12 @@ class Stage:
     ledger_server: Postgres
     folder: Path
 
-    def api(self, method: str, path: str, json: Any = None, **params: Any) -> Any:
+    def api(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
         """Airflow's API, again where it is down. A POST that was heard, and whose answer was lost, ends as a conflict."""
         until = time.monotonic() + AWAY
         while True:
             try:
-                return self.stack.api(method, path, json, **params)
+                return self.stack.api(method, path, body, **params)
             except ApiError as error:
                 if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or time.monotonic() > until:
                     raise
@@ -127,9 +130,7 @@ def ledger_url(server: Postgres) -> str:
 
 
 def _connect(stack: Stack, cargo: list[Cargo], ledger_server: Postgres) -> None:
-    """The ledger's connection, and the vendors' with settings for the impatient."""
-    import json
-
+    """The ledger's connection, and the vendors' with settings for the impatient; where the sandbox is, only the stack knows."""
     known: dict[str, Mapping[str, Any]] = {
         "ferry_ledger": {
             "conn_type": "postgres",
@@ -142,11 +143,11 @@ def _connect(stack: Stack, cargo: list[Cargo], ledger_server: Postgres) -> None:
     for one in cargo:
         for name, told in all_vendors()[one.vendor].sandbox_connections(stack.sandbox_url).items():
             known[name] = {**told, "extra": {**told["extra"], **one.settings}}
-    for name, value in known.items():
-        variable = f"AIRFLOW_CONN_{name.upper()}"
-        stack.env[variable] = json.dumps(value)
-        for service in stack.services.values():
-            service.env = {**service.env, variable: stack.env[variable]}
+    told = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in known.items()}
+    stack.env |= told
+    for service in stack.services.values():
+        service.env = {**service.env, **told}
+    write_exports(stack.home / "env.sh", stack.env)
 
 
 def _create(server: Postgres, name: str) -> None:
