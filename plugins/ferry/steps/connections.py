@@ -1,16 +1,17 @@
-"""Airflow's connections in the triggerer: one look-up serves everybody who waits, for half a minute."""
+"""Airflow's connections in the triggerer: one look-up serves all waits that begin within a few seconds."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from weakref import WeakKeyDictionary
+from typing import TypeAlias
 
 from airflow.sdk import BaseHook, Connection
 
-FRESH = 30.0
-"""Seconds after which a connection is looked up anew: whoever corrects one wants to see it used."""
-_asked: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[float, asyncio.Task[Connection]]]] = WeakKeyDictionary()
+FRESH = 5.0
+"""Seconds after which a connection is looked up anew: less than it takes a person to correct one and to clear a task."""
+Asked: TypeAlias = dict[str, tuple[float, asyncio.Task[Connection]]]
+_asked: dict[asyncio.AbstractEventLoop, Asked] = {}
 
 
 async def aconnection(conn_id: str, *, anew: bool = False) -> Connection:
@@ -19,13 +20,23 @@ async def aconnection(conn_id: str, *, anew: bool = False) -> Connection:
     In Airflow 3.3.2 each look-up costs up to three questions to the parent process of the triggerer, which answers one between
     two rounds through its database. Five hundred waits that begin at once, as after a restart, would stand in line there.
     """
-    asked = _asked.setdefault(asyncio.get_running_loop(), {})
+    asked = _asked_here()
     at, asking = asked.get(conn_id, (0.0, None))
-    failed = asking is not None and asking.done() and (asking.cancelled() or asking.exception() is not None)
-    if anew or asking is None or failed or time.monotonic() - at > FRESH:
+    if anew or asking is None or (asking.done() and (_failed(asking) or time.monotonic() - at > FRESH)):
         asking = asyncio.ensure_future(_look_up(conn_id))
         asked[conn_id] = time.monotonic(), asking
     return await asyncio.shield(asking)
+
+
+def _asked_here() -> Asked:
+    """What was asked in this event loop. Tasks hold on to theirs, so those of loops that are over are let go of here."""
+    for over in [loop for loop in _asked if loop.is_closed()]:
+        del _asked[over]
+    return _asked.setdefault(asyncio.get_running_loop(), {})
+
+
+def _failed(asking: asyncio.Task[Connection]) -> bool:
+    return asking.cancelled() or asking.exception() is not None
 
 
 async def _look_up(conn_id: str) -> Connection:
