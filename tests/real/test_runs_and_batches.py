@@ -79,13 +79,14 @@ class Story:
             self.stack.wait_for(lambda run=run: states(run) == dict.fromkeys(WAITING, "deferred"), f"{run.run_id} to wait", 240)
         self.seen["another backfill"] = self.another_backfill()
         assert {run.end() for run in self.by_hand.values()} == {"success"}
-        assert [self.runs["scheduled", day].end() for day in (BUSY_DAY, QUIET_DAY)] == ["failed", "success"]
         self.seen["question"] = self.stack.api("GET", f"{self.runs[ASKED].path}/hitlDetails", response_received=False)
         self.seen["waiting"] = {run.run_id: run.state for run in waiting}
+        self.seen["links"] = [link_of(run, HELD) for run in waiting]
         self.note("while they wait")
 
     def answer_and_correct(self):
         """A person looks at the vendor, starts what was not started there, and says so; another one corrects a file."""
+        assert self.runs["scheduled", BUSY_DAY].end() == "failed"
         self.batch(REFUSED)
         self.by_hand[REFUSED] = self.trigger(REFUSED, "again")
         self.start_at_the_vendor(self.last(ASKED).ref)
@@ -146,8 +147,8 @@ class Story:
         heard = defaultdict(list)
         for box in (PLAIN, DOUBT):
             for migration in sorted(self.ferry.boxes[box].migrations, key=lambda one: one["createdDate"]):
-                (file,) = migration["dataMigrationFilesDto"]
-                heard[file["fileName"].removesuffix(".csv")].append(migration["starts"])
+                for file in migration["dataMigrationFilesDto"]:  # one, or none where nothing is uploaded yet
+                    heard[file["fileName"].removesuffix(".csv")].append(migration["starts"])
         self.seen[when] = dict(heard)
 
     def last(self, batch_id):
@@ -173,6 +174,12 @@ def states(run):
 
 def said(run, batch_id):
     return run.log("migrate", map_index=tasks(run)[batch_id]["map_index"])
+
+
+def link_of(run, batch_id):
+    path = f"{run.path}/taskInstances/migrate/links"
+    links = run.ferry.stack.api("GET", path, map_index=tasks(run)[batch_id]["map_index"])["extra_links"]
+    return str(links["Triggered DAG"]).partition("/dags/")[2]
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +240,12 @@ def test_a_dispatch_waits_for_whoever_works_on_a_batch_and_is_green_when_all_bal
         assert f"DAG run {name} of migrate_fenergo is at work already; it is waited for" in said(run, batch_id)
     assert states(run) == dict.fromkeys(WAITING, "success")
     assert story.seen["ends"][kind] == "success"
+
+
+def test_the_link_of_a_task_that_waits_leads_to_the_dag_run_it_waits_for_then_and_afterwards(story):
+    there = "migrate_fenergo/runs/is-held.of-petra"
+    assert story.seen["links"] == [there] * 3
+    assert link_of(story.runs["dated"], HELD) == there
 
 
 def test_while_they_wait_nothing_is_started_and_the_question_stands(story):

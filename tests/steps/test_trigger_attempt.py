@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.standard.operators.trigger_dagrun import XCOM_RUN_ID, TriggerDagRunLink
 from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException, TaskDeferred
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from tests.steps.conftest import ORIGIN
@@ -55,7 +56,9 @@ def ended(state, dag_id="migrate_six", run_id="b-1.3"):
     return DAG_STATE_TRIGGER, {"dag_id": dag_id, "run_ids": [run_id], run_id: state}
 
 
-CONTEXT = {"ti": SimpleNamespace(map_index=-1), "task_instance": SimpleNamespace(map_index=-1)}
+PUSHED: dict[str, str] = {}
+TI = SimpleNamespace(map_index=-1, xcom_push=lambda key, value: PUSHED.update({key: value}))
+CONTEXT = {"ti": TI, "task_instance": TI}
 
 
 def test_a_batchs_run_is_named_after_its_attempt():
@@ -102,6 +105,8 @@ def test_a_batch_that_another_dag_run_works_on_is_waited_for_under_that_ones_nam
     with pytest.raises(TaskDeferred) as caught:
         task.execute(CONTEXT)
     assert waits_for(caught) == (holder.dag_id, [holder.run_id])
+    assert PUSHED[TriggerDagRunLink().xcom_key].endswith(f"/dags/{holder.dag_id}/runs/{holder.run_id}")  # while it waits
+    assert PUSHED[XCOM_RUN_ID] == holder.run_id  # from this Airflow makes the link again when the task ends
 
 
 @pytest.mark.parametrize("state", ["success", "failed", None])

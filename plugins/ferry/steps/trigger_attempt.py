@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.operators.trigger_dagrun import XCOM_RUN_ID, TriggerDagRunLink, TriggerDagRunOperator
 from airflow.providers.standard.triggers.external_task import DagStateTrigger
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
@@ -52,21 +52,22 @@ class TriggerAttemptOperator(TriggerDagRunOperator):
         if working is None:
             super().execute(context)
         elif self.wait_for_completion:
-            self._wait_for(working)
+            self._wait_for(context, working)
         else:
             self.log.info("%s is at work already", working)
 
     def execute_complete(self, context: Context, event: tuple[str, dict[str, Any]]) -> None:
         """Take over the colour of the DAG run; red fails this task for good."""
         _, seen = event
+        self.trigger_dag_id = seen["dag_id"]  # the link is made from it once more
         red = [run_id for run_id in seen["run_ids"] if seen.get(run_id) in self.failed_states]
         if red:
-            told = f"DAG run {', '.join(red)} of {seen['dag_id']} is red. Its settle_batch says why; correct that first."
+            told = f"DAG run {', '.join(red)} of {self.trigger_dag_id} is red. Its settle_batch says why; correct that first."
             self.log.error("%s", told)  # Airflow logs the traceback, in which the sentence is lost
             raise AirflowFailException(told)
         super().execute_complete(context, event)
         if (working := self._holder()) is not None:  # it came while ours was on its way, which ended with nothing done
-            self._wait_for(working)
+            self._wait_for(context, working)
 
     def _mine(self) -> Origin | None:
         """The DAG run that this task would trigger, if it is there and may still act."""
@@ -87,8 +88,9 @@ class TriggerAttemptOperator(TriggerDagRunOperator):
         last = places.ledger().standing(batch.vendor, batch.environment, batch.batch_id).last
         return last.holder if last and last.is_open and is_live(last.holder) else None
 
-    def _wait_for(self, working: Origin) -> None:
+    def _wait_for(self, context: Context, working: Origin) -> None:
         self.log.info("%s is at work already; it is waited for, and so is whatever it asks under Required Actions", working)
+        self._link_to(context, working)
         self.defer(
             trigger=DagStateTrigger(
                 dag_id=working.dag_id,
@@ -98,3 +100,11 @@ class TriggerAttemptOperator(TriggerDagRunOperator):
             ),
             method_name="execute_complete",
         )
+
+    def _link_to(self, context: Context, working: Origin) -> None:
+        """Airflow makes the task's link when it triggers, and once more when the task ends; for this one it has to be told."""
+        from airflow.utils.helpers import build_airflow_dagrun_url
+
+        address = build_airflow_dagrun_url(dag_id=working.dag_id, run_id=working.run_id)
+        context["ti"].xcom_push(key=TriggerDagRunLink().xcom_key, value=address)
+        context["ti"].xcom_push(key=XCOM_RUN_ID, value=working.run_id)
