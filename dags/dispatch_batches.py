@@ -33,7 +33,7 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, Param, TriggerRule, dag, task
 
 from ferry.steps.policy import DEFAULT_ARGS, TAG
-from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_trigger
+from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_dispatch
 from ferry.vendors import all_vendors
 
 VENDORS = [name for name, vendor in all_vendors().items() if vendor.dispatched]
@@ -72,7 +72,7 @@ def dispatch_batches() -> None:
 
     due = find_due()
     migrate = TriggerAttemptOperator.partial(task_id="migrate", map_index_template="{{ task.trigger_run_id }}").expand_kwargs(
-        due.map(to_trigger)
+        due.map(to_dispatch)
     )
     migrate >> check_balanced(due)
 

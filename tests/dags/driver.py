@@ -489,7 +489,7 @@ class _Task:
 
     def _triggered(self, wanted: Any) -> tuple[str, dict[str, Any]]:
         other = self.driver.play(wanted.trigger_dag_id, run_id=wanted.dag_run_id, **wanted.conf)
-        return "", {"run_ids": [other.run_id], other.run_id: other.state}
+        return "", {"dag_id": other.dag_id, "run_ids": [other.run_id], other.run_id: other.state}
 
 
 def simulate(driver: Driver, monkeypatch: Any) -> None:

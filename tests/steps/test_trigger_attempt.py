@@ -10,7 +10,7 @@ from tests.steps.conftest import ORIGIN
 
 from ferry.ledger.entries import Origin, Verdict
 from ferry.steps.admitting import is_live
-from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_trigger
+from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_dispatch, to_trigger
 
 DUE = {"vendor": "six", "environment": "six.example", "batch_id": "b-1", "dag": "migrate_six", "due": "2026-11-01", "attempt": 3}
 DAG_STATE_TRIGGER = "airflow.providers.standard.triggers.external_task.DagStateTrigger"
@@ -33,7 +33,7 @@ def dag_runs(monkeypatch):
 
 @pytest.fixture
 def task(ledger):
-    told = to_trigger(DUE)
+    told = to_dispatch(DUE)
     return TriggerAttemptOperator(task_id="migrate", **told)
 
 
@@ -63,11 +63,14 @@ CONTEXT = {"ti": TI, "task_instance": TI}
 
 def test_a_batchs_run_is_named_after_its_attempt():
     assert to_trigger(DUE) == {
-        "attempt": "six://six.example/b-1/3",
         "trigger_dag_id": "migrate_six",
         "trigger_run_id": "b-1.3",
         "conf": {"batch_id": "b-1", "force_new_attempt": False},
     }
+
+
+def test_a_dispatched_batch_is_named_with_its_environment_too(task):
+    assert to_dispatch(DUE) == to_trigger(DUE) | {"attempt": "six://six.example/b-1/3"}
 
 
 def test_it_waits_without_a_worker_and_takes_over_the_colour(task):

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 
 def to_trigger(due: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that trigger one attempt at a dispatched batch; its run id names it, so Airflow refuses a twin."""
-    attempt = Attempt(due["vendor"], due["environment"], due["batch_id"], due["attempt"])
+    """The arguments that trigger one attempt at a batch; its run id names it, so Airflow refuses a twin."""
     return {
-        "attempt": attempt.key,
         "trigger_dag_id": due["dag"],
         "trigger_run_id": f"{due['batch_id']}.{due['attempt']}",
         "conf": {"batch_id": due["batch_id"], "force_new_attempt": False},
     }
+
+
+def to_dispatch(due: dict[str, Any]) -> dict[str, Any]:
+    """The same for a batch whose environment is known: whoever works on it is waited for."""
+    attempt = Attempt(due["vendor"], due["environment"], due["batch_id"], due["attempt"])
+    return to_trigger(due) | {"attempt": attempt.key}
 
 
 class TriggerAttemptOperator(TriggerDagRunOperator):
