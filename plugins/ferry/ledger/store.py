@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, or_, select, text
 
 from ferry.core.errors import LedgerConflict, LedgerError
 from ferry.core.model import Attempt, RunState
@@ -74,8 +76,8 @@ class LedgerStore:
         With `parts`, as far as these are concerned: what was sent for other parts is left out, which may be thousands of entries.
         """
         with self.database.reading() as connection:
-            which = _about(attempt, parts) if parts else None
-            return _attempt(_entries(connection, _batch(attempt), which, attempt=attempt.number), attempt)
+            query = _about(len(parts)) if parts else _CHAIN
+            return _attempt(_entries(connection, _batch(attempt), query, attempt=attempt.number, **_named(parts)), attempt)
 
     def batches(
         self,
@@ -221,7 +223,7 @@ class LedgerStore:
             if max_live is not None:
                 self._lock(connection, attempt.vendor, attempt.environment)
             self._lock(connection, *_batch(attempt))
-            chain = _entries(connection, _batch(attempt), _matters_to(attempt, step, key))
+            chain = _entries(connection, _batch(attempt), _WEIGHED, attempt=attempt.number, step=step, key=key)
             standing = _attempt(chain, attempt)
             known = standing.intents.get((step, key))
             if known is not None:
@@ -249,15 +251,13 @@ def _batch(attempt: Attempt) -> Batch:
     return attempt.vendor, attempt.environment, attempt.batch_id
 
 
+def _values(attempt: Attempt) -> dict[str, Any]:
+    return dict(zip(_KEY, _batch(attempt), strict=True))
+
+
 def _of(batch: Batch) -> ColumnElement[bool]:
     vendor, environment, batch_id = batch
     return and_(LEDGER.c.vendor == vendor, LEDGER.c.environment == environment, LEDGER.c.batch_id == batch_id)
-
-
-def _matters_to(attempt: Attempt, step: str, key: str) -> ColumnElement[bool]:
-    """The entries that decide on one intent; a batch of thousands of parts is not read whole for each of them."""
-    mine = and_(LEDGER.c.attempt == attempt.number, LEDGER.c.step == step, LEDGER.c.key == key)
-    return or_(mine, LEDGER.c.step == ADMIT, LEDGER.c.kind == Kind.VERDICT.value)
 
 
 _KEY = ("vendor", "environment", "batch_id")
@@ -272,13 +272,29 @@ _SENT = (
     .distinct()
 )
 _WHOLE = or_(LEDGER.c.key == "", LEDGER.c.key.startswith(AGAIN, autoescape=True), LEDGER.c.step.not_in(_SENT))
+_ATTEMPT = LEDGER.c.attempt == bindparam("attempt")
+_INTENDED = and_(_ATTEMPT, LEDGER.c.step == bindparam("step"), LEDGER.c.key == bindparam("key"))
+_WEIGHED = _CHAIN.where(or_(_INTENDED, LEDGER.c.step == ADMIT, LEDGER.c.kind == Kind.VERDICT.value))
+"""The entries that decide on one intent; a batch of thousands of parts is not read whole for each of them."""
+_HEAD = select(LEDGER.c.seq, LEDGER.c.entry_hash).where(*(LEDGER.c[name] == bindparam(name) for name in _KEY))
+_HEAD = _HEAD.order_by(LEDGER.c.seq.desc()).limit(1)
+_OPENED = select(LEDGER.c.input_hash).where(*(LEDGER.c[name] == bindparam(name) for name in _KEY), _ATTEMPT)
+_OPENED = _OPENED.where(LEDGER.c.kind == Kind.INTENT.value, LEDGER.c.step == ADMIT)
+_ADD = insert(LEDGER)
 
 
-def _about(attempt: Attempt, parts: Sequence[str]) -> ColumnElement[bool]:
-    """The entries of an attempt without those of other parts: a part has an intent of its own."""
-    key = LEDGER.c.key
-    mine = or_(*(or_(key == part, key.startswith(f"{part}{AGAIN}", autoescape=True)) for part in parts))
-    return and_(LEDGER.c.attempt == attempt.number, or_(_WHOLE, mine))
+@cache
+def _about(number: int) -> Select[Any]:
+    """The entries of an attempt without those of other than so many parts: a part has an intent of its own."""
+    key, parts = LEDGER.c.key, [f"part_{place}" for place in range(number)]
+    mine = (or_(key == bindparam(part), key.like(bindparam(f"again_{part}"), escape="/")) for part in parts)
+    return _CHAIN.where(_ATTEMPT, or_(_WHOLE, *mine))
+
+
+def _named(parts: Sequence[str]) -> dict[str, str]:
+    """The values by which `_about` knows the parts."""
+    exactly = {f"part_{place}": part for place, part in enumerate(parts)}
+    return exactly | {f"again_{name}": re.sub("([/%_])", r"/\1", part + AGAIN) + "%" for name, part in exactly.items()}
 
 
 def _has_place(connection: Connection, attempt: Attempt) -> bool:
@@ -318,8 +334,7 @@ def _live_parts(connection: Connection, attempt: Attempt, part_seconds: int | No
     return connection.scalar(select(func.count()).select_from(sent).where(mine, ~over.exists())) or 0
 
 
-def _entries(connection: Connection, batch: Batch, which: ColumnElement[bool] | None = None, **values: Any) -> list[Entry]:
-    query = _CHAIN if which is None else _CHAIN.where(which)
+def _entries(connection: Connection, batch: Batch, query: Select[Any] = _CHAIN, **values: Any) -> list[Entry]:
     rows = connection.execute(query, dict(zip(_KEY, batch, strict=True)) | values).all()
     try:
         return [from_row(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
@@ -342,16 +357,13 @@ def _attempt(chain: list[Entry], attempt: Attempt) -> AttemptStanding:
 def _append(connection: Connection, drafts: Iterable[Draft], after: int | None) -> list[Entry]:
     written: list[Entry] = []
     for draft in drafts:
-        batch = _of(_batch(draft.attempt))
-        last = connection.execute(
-            select(LEDGER.c.seq, LEDGER.c.entry_hash).where(batch).order_by(LEDGER.c.seq.desc()).limit(1)
-        ).one_or_none()
+        last = connection.execute(_HEAD, _values(draft.attempt)).one_or_none()
         seq, head = (last.seq, last.entry_hash) if last else (0, GENESIS)
         if after is not None and not written and seq != after:
             raise LedgerConflict(f"{draft.attempt}: expected entry {after} to be the newest and found {seq}. Read it again.")
         whole = _with_input(connection, draft).cleaned()
         entry = Entry.seal(whole, seq=seq + 1, at=datetime.now(UTC), prev_hash=head)
-        connection.execute(insert(LEDGER).values(to_row(entry)))
+        connection.execute(_ADD, to_row(entry))
         written.append(entry)
     return written
 
@@ -360,8 +372,7 @@ def _with_input(connection: Connection, draft: Draft) -> Draft:
     """The draft with its attempt's input hash: an attempt is about one input, and its opening says which."""
     if draft.step == ADMIT and draft.kind is Kind.INTENT:
         return draft
-    opening = and_(LEDGER.c.attempt == draft.attempt.number, LEDGER.c.kind == Kind.INTENT.value, LEDGER.c.step == ADMIT)
-    known = connection.scalar(select(LEDGER.c.input_hash).where(_of(_batch(draft.attempt)), opening))
+    known = connection.scalar(_OPENED, _values(draft.attempt) | {"attempt": draft.attempt.number})
     if known is None:
         raise LedgerError(f"{draft.attempt} was never opened in the ledger: `{ADMIT}` comes first.", attempt=draft.attempt.key)
     if draft.input_hash not in {"", known}:
