@@ -15,9 +15,7 @@ from typing import Any
 import httpx  # noqa: TID251  # the sandbox's control endpoints are no vendor: no client of ours knows them
 import pytest
 import yaml
-from sqlalchemy.pool import QueuePool
 
-from ferry.ledger import database
 from ferry.ledger.entries import AttemptStanding, Standing, Verdict
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
@@ -26,6 +24,7 @@ from sandbox.server import running
 sys.path.append(str(Path(__file__).parent))  # the driver beside this file
 from driver import Clock, Driver, simulate
 from environments import Environments
+from haste import let_go, make_haste
 from instance import Instance
 from libraries import Libraries
 from organisation import Organisation
@@ -253,22 +252,15 @@ def migrated(tmp_path_factory):
 
 
 @pytest.fixture
-def held_open(monkeypatch):
-    """Connections to the ledger's file that stay open: SQLite takes longer to open and leave it than for most transactions."""
-    monkeypatch.setattr(database, "NullPool", QueuePool)
-    monkeypatch.setattr(database, "_engines", {})
+def haste(monkeypatch):
+    """What no journey is about costs little."""
+    make_haste(monkeypatch)
     yield
     let_go()
 
 
-def let_go():
-    """Close what is held open of all ledgers."""
-    for engine in database._engines.values():
-        engine.dispose()
-
-
 @pytest.fixture
-def driver(house, sandbox_url, migrated, held_open, monkeypatch):
+def driver(house, sandbox_url, migrated, haste, monkeypatch):
     """The same house, played by the driver: impatient, and with simulated waiting."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_") and not name.endswith("FERRY_LEDGER")]:
         told = json.loads(os.environ[name])

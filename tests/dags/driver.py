@@ -162,15 +162,6 @@ class Driver:
         """DAG runs that were triggered and are not waited for: they are played when the one that is being played is over."""
         self.form: dict[str, Any] = {}
         self.loop = asyncio.new_event_loop()
-        self._templates: dict[str, Any] = {}
-
-    def templates(self, renders: Any) -> Any:
-        """Where a task of a DAG, or a trigger, renders its fields: Airflow's environment, but nothing is compiled twice."""
-        name = getattr(renders, "dag_id", "")
-        if name not in self._templates:
-            self._templates[name] = renders.get_template_env()
-            self._templates[name].from_string = cache(self._templates[name].from_string)
-        return self._templates[name]
 
     def play(
         self,
@@ -337,6 +328,20 @@ async def _events_of(trigger: Any) -> AsyncIterator[Any]:
             yield event
 
 
+_environments: dict[int, tuple[Any, Any]] = {}
+"""By the identity of the DAG, which is kept lest another take its place."""
+
+
+def _templates(renders: Any) -> Any:
+    """Where a task of a DAG, or a trigger, renders its fields: Airflow's environment, but nothing is compiled twice."""
+    dag = getattr(renders, "dag", None)
+    if id(dag) not in _environments:
+        made = renders.get_template_env()
+        made.from_string = cache(made.from_string)
+        _environments[id(dag)] = dag, made
+    return _environments[id(dag)][1]
+
+
 _known: dict[str, str] = {}
 """What parameters and conf come to, by all that decides on it: to check a schema costs more than many a task."""
 
@@ -409,7 +414,7 @@ class _Task:
         told = self.task.start_trigger_args
         trigger = import_string(told.trigger_cls)(**json.loads(json.dumps(told.trigger_kwargs)))
         trigger._log, trigger.task_instance = TriggerLog(), self.ti
-        trigger.render_template_fields(self.context, self.driver.templates(trigger))
+        trigger.render_template_fields(self.context, _templates(trigger))
         event = self._first_event(trigger)
         if isinstance(event, TaskSuccessEvent):
             return "success"
@@ -419,7 +424,7 @@ class _Task:
         return self._on_a_worker(lambda: getattr(self.task, told.next_method)(self.context, **kwargs))
 
     def _on_a_worker(self, begin: Callable[[], Any] | None = None) -> str:
-        self.task.render_template_fields(self.context, self.driver.templates(self.task))
+        self.task.render_template_fields(self.context, _templates(self.task))
         sentinel = ExecutorSafeguard.tracker.set(self.task)
         try:
             parked, self.parked = self.parked, False  # a retry begins with the task, as Airflow's does

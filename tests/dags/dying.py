@@ -17,9 +17,10 @@ import os
 import pkgutil
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,7 @@ NEEDED = [
     "alembic.context",
     "anyio._backends._asyncio",
     "driver",
+    "haste",
     "jinja2.ext",
     "pytest",
 ]
@@ -43,6 +45,9 @@ def main() -> None:
 
     bag = BundleDagBag(str(ROOT / "dags"), bundle_path=ROOT / "dags", bundle_name="dags-folder")
     import_all()
+    warm_up(bag)
+    gc.freeze()  # a child that counts what it inherited would have to copy it first
+    gc.disable()  # and has not long to live
     answers.write("ready\n")
     answers.flush()
     for line in sys.stdin:
@@ -62,6 +67,7 @@ def import_all() -> None:
 
     import ferry
     from ferry.core.wire import trusted
+    from ferry.ledger.csvdb import MEMORY
     from ferry.steps import places
 
     for name in NEEDED:
@@ -70,18 +76,50 @@ def import_all() -> None:
     for found in pkgutil.walk_packages(ferry.__path__, "ferry."):
         if "sandbox" not in found.name and "migrations" not in found.name:
             import_module(found.name)
+    import_module("haste").shared(MEMORY)
     places.batches().exists()  # for which Airflow finds out what file systems there are
     trusted(), trusted(trust_env=False)
-    gc.freeze()  # a child that counts what it inherited would have to copy it first
+
+
+def warm_up(bag):
+    """What every journey finds out anew is found out once: templates, parameters, how the ledger is asked."""
+    import pytest
+    from airflow.sdk.exceptions import ParamValidationError
+    from driver import _params, _templates
+    from haste import let_go, make_haste
+
+    from ferry.core.model import Attempt
+    from ferry.ledger.entries import Draft, Kind, Origin
+    from ferry.ledger.store import LedgerStore
+
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            if not task.is_mapped:
+                with suppress(ParamValidationError):  # a DAG that wants more than a batch
+                    _params(task, {"batch_id": "b"})
+                for name in task.template_fields:
+                    if isinstance(value := getattr(task, name, None), str):
+                        _templates(task).from_string(value)
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        make_haste(patch)
+        store, origin, one = LedgerStore(f"{folder}/ledger.db"), Origin("d", "r", "t", 1), Attempt("v", "e", "b", 1)
+        store.migrate()
+        store.admit("v", "e", "b", "0" * 64, origin, is_live=lambda _: True)
+        store.intend(one, "start_run", origin=origin, key="k", max_live=1, max_parts=1, part_seconds=60)
+        store.append(Draft(attempt=one, step="start_run", kind=Kind.RESULT, key="k", origin=origin))
+        store.attempt(one), store.attempt(one, ("k",)), store.live("v", "e"), store.standing("v", "e", "b")
+        let_go()
 
 
 def play(bag, case, tell) -> None:
     import pytest
     from driver import Clock, Driver, Played, simulate
+    from haste import make_haste
 
     os.environ.update(case["env"])
     patch, driver = pytest.MonkeyPatch(), Driver(bag.dags, Clock())
     simulate(driver, patch)
+    make_haste(patch)
     dag, task = bag.dags[case["dag"]], case["task"]
     after, index = dag.get_task(task).downstream_task_ids, case.get("map_index", 0)
 
