@@ -15,9 +15,11 @@ import hashlib
 import json
 import os
 import pkgutil
+import re
+import socket
 import sqlite3
 import sys
-from contextlib import closing, suppress
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -150,22 +152,78 @@ def ask(method, url, told=None):
         return json.loads(answer.read())
 
 
-def mark_of(world):
-    """All that whoever comes after a death can find, as a hash: deaths in the same world are one death."""
-    with closing(sqlite3.connect(world["ledger"])) as ledger:
-        entries = ledger.execute("SELECT step, kind, key, word, state, verdict FROM ferry_ledger ORDER BY seq").fetchall()
-    files = sorted(path.name for path in Path(world["evidence"]).rglob("*"))
-    sent = [[seen["method"], seen["path"], seen["status"]] for seen in ask("GET", world["requests"])]
-    state, manifest = ask("GET", world["state"]), Path(world["manifest"]).read_text("utf-8")
-    if "counters" in state:  # who only reads changes nothing there, but somebody may have been told
-        told = Path(world["told"])
-        held = told.read_text("utf-8") if told.exists() else ""
-    elif "datasources" in state:
-        held = [[[one["id"], one["migrated"], one["broken"]] for one in state["datasources"]], state["posts"]]
-    else:
-        held = [[[one["id"], one["status"], one["stopped_by"]] for one in state["executions"]], state["stops"]]
-        held.append(sorted([str(path), path.stat().st_size] for path in Path(world["batches"]).rglob("*")))
-    return hashlib.sha256(repr((entries, files, sent, held, manifest)).encode()).hexdigest()[:16]
+class World:
+    """All that whoever comes after a death can find, as a hash: deaths in the same world are one death.
+
+    What nobody can have changed since the last look is not looked at again: of a ledger without a new transaction, and of a
+    vendor with whom nobody has exchanged a byte. `chance` matches what differs between two worlds that are alike.
+    """
+
+    def __init__(self, places):
+        self.places, self.traffic, self.version = places, Traffic(), None
+        self.ledger = sqlite3.connect(places["ledger"])
+
+    def mark(self):
+        (version,) = self.ledger.execute("PRAGMA data_version").fetchone()
+        if version != self.version:
+            self.version = version
+            self.entries = self.ledger.execute(
+                "SELECT step, kind, key, word, state, verdict FROM ferry_ledger ORDER BY seq"
+            ).fetchall()
+        if self.traffic.since_last_look():
+            self.vendor = self.vendors_side()
+            self.traffic.look()
+        files = sorted(name for name, _ in found_in(self.places["evidence"]))
+        batches = sorted(found_in(self.places["batches"])) if "batches" in self.places else []
+        told = [read(self.places[name]) for name in ("manifest", "told") if name in self.places]
+        whole = repr((self.entries, files, batches, told, self.vendor))
+        return hashlib.sha256(re.sub(self.places.get("chance", "$^"), "#", whole).encode()).hexdigest()[:16]
+
+    def vendors_side(self):
+        sent = [[seen["method"], seen["path"], seen["status"]] for seen in ask("GET", self.places["requests"])]
+        state = ask("GET", self.places["state"])
+        if "packages" in state:
+            held = state
+        elif "counters" in state:  # who only reads changes nothing there, but somebody may have been told
+            held = []
+        elif "datasources" in state:
+            held = [[[one["id"], one["migrated"], one["broken"]] for one in state["datasources"]], state["posts"]]
+        else:
+            held = [[[one["id"], one["status"], one["stopped_by"]] for one in state["executions"]], state["stops"]]
+        return sent, held
+
+
+class Traffic:
+    """Counts what goes through this process's sockets."""
+
+    def __init__(self):
+        self.calls, self.seen = 0, -1
+        for name in ("send", "sendall", "sendto", "recv", "recv_into"):
+            setattr(socket.socket, name, self.counted(getattr(socket.socket, name)))
+
+    def counted(self, does):
+        def counted(*args, **more):
+            self.calls += 1
+            return does(*args, **more)
+
+        return counted
+
+    def since_last_look(self):
+        return self.calls != self.seen
+
+    def look(self):
+        self.seen = self.calls
+
+
+def found_in(folder):
+    """Name and size of all that lies below a folder; nothing if there is none."""
+    for place, folders, files in os.walk(folder):  # a path object for each would cost more than all else of a mark
+        yield from ((name, 0) for name in folders)
+        yield from ((name, os.stat(f"{place}/{name}").st_size) for name in files)  # noqa: PTH116
+
+
+def read(path):
+    return Path(path).read_bytes() if Path(path).exists() else b""
 
 
 def keep(run, path):
@@ -178,11 +236,12 @@ def keep(run, path):
 def killer(step, case, tell):
     """A tracer that tells each line before it is executed, and dies at the chosen one."""
     numbers, left = {code_of(name): number for number, name in enumerate(case["functions"])}, [case.get("time", 1)]
+    world = World(case["world"]) if "world" in case else None
 
     def inside(frame, event, _):
         if event in {"line", "return"}:
             line = f"{numbers[frame.f_code]}:{frame.f_lineno if event == 'line' else 0}"
-            mark = f"@{mark_of(case['world'])}" if "world" in case else ""
+            mark = f"@{world.mark()}" if world else ""
             os.write(tell, f"{line}{mark}\n".encode())
             left[0] -= line == case["line"]
             if not left[0]:
