@@ -1,6 +1,11 @@
-"""Workers that die at every line of every step that sends, and people who clear, trigger twice and edit in between."""
+"""Workers that die at any line of every step that sends, and people who clear, trigger twice and edit in between.
+
+Of the lines before which ledger, evidence, both Libraries and the manifest stand alike, one death stands for all: the next try
+finds nothing else.
+"""
 
 import inspect
+import shutil
 from importlib import import_module
 
 import pytest
@@ -14,6 +19,8 @@ EDIT = "edit_microstrategy"
 ONCE = "ferry.steps.work:Work.once"
 HERE = "ferry.vendors.microstrategy."
 LIBRARY = "MicroStrategyLibrary/api"
+CHANCE = r"[0-9A-Fa-f]{6,}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+"
+"""What is drawn or read from the clock anew in each life of the Libraries: ids, times, and hashes of ours in names."""
 STEPS = {
     "open_run": (MIGRATE, [HERE + "making:_created", ONCE], ("POST", f"*/source/{LIBRARY}/migrations")),
     "lock_package": (MIGRATE, [HERE + "importing:lock_package"], ("PATCH", f"*/source/{LIBRARY}/migrations/*")),
@@ -36,17 +43,23 @@ def prepared(libraries, driver, task):
         assert driver.play(MIGRATE, batch_id="b").state == "success"
 
 
-def die(libraries, dying, task, line, fault):
+def die(libraries, dying, task, line, fault, **more):
     dag, functions, (method, path, *skip) = STEPS[task]
     if fault:
         libraries.fault(method, path, fault, skip=sum(skip))
-    return dying(dag=dag, task=task, functions=functions, line=line, run_id="r1", batch_id="b")
+    return dying(dag=dag, task=task, functions=functions, line=line, run_id="r1", batch_id="b", **more)
 
 
-def lines_reached(libraries, driver, dying, task, fault):
-    """Every line that the step comes to in this weather, in order."""
+def worlds_reached(libraries, driver, dying, task, fault):
+    """Every line that the step comes to in this weather, in order, each with a mark of the world then."""
+    house = libraries.house
+    shutil.rmtree(house.evidence, ignore_errors=True)
     prepared(libraries, driver, task)
-    return list(dict.fromkeys(die(libraries, dying, task, "nowhere", fault)))
+    control = f"{house.sandbox}/_sandbox"
+    asked = {"requests": f"{control}/requests?vendor=microstrategy", "state": f"{control}/microstrategy/state"}
+    manifest = house.home / "batches/microstrategy/b/manifest.yaml"
+    mine = {"ledger": house.home / "ledger.db", "evidence": house.evidence, "manifest": manifest, "chance": CHANCE}
+    return die(libraries, dying, task, "nowhere", fault, world=asked | {what: str(path) for what, path in mine.items()})
 
 
 FINE, LOST, NEVER = None, "drop_after", "drop_before"
@@ -57,13 +70,26 @@ WEATHER = {
     "undo_run": [FINE, LOST, NEVER],
     "edit_run": [FINE, LOST, NEVER],
 }
-"""In which weather each step comes to lines that it has not come to before."""
+"""In which weather each step comes to worlds that it has not come to before."""
 
 
 @pytest.fixture(scope="module")
 def reached():
-    """The lines that each step comes to in each weather, once somebody has found out."""
+    """The lines that each step comes to in each weather, with the worlds then, once somebody has found out."""
     return {}
+
+
+def new_in(weather, earlier):
+    """One line for each world that the step has not come to in earlier weather, and the how manieth time it comes there."""
+    worlds = {seen.partition("@")[2] for lines in earlier for seen in lines}
+    found, times = [], dict[str, int]()
+    for seen in weather:
+        line, _, world = seen.partition("@")
+        times[line] = times.get(line, 0) + 1
+        if world not in worlds:
+            worlds.add(world)
+            found.append((line, times[line]))
+    return found
 
 
 EVERY_WEATHER = [together(f"microstrategy {task}", task, fault) for task, faults in WEATHER.items() for fault in faults]
@@ -75,14 +101,14 @@ def test_a_worker_dies_at_any_line_and_the_next_try_does_nothing_twice(libraries
     for weather in WEATHER[task][:until]:
         if (task, weather) not in reached:
             libraries.begin_anew()
-            reached[task, weather] = lines_reached(libraries, driver, dying, task, weather)
-    known = {line for earlier in WEATHER[task][: until - 1] for line in reached[task, earlier]}
-    new = [line for line in reached[task, fault] if line not in known]
-    assert new, "this weather leads through lines of its own"
-    for line in new:
+            reached[task, weather] = worlds_reached(libraries, driver, dying, task, weather)
+    *earlier, now = (reached[task, weather] for weather in WEATHER[task][:until])
+    new = new_in(now, earlier)
+    assert new, "this weather leads through worlds of its own"
+    for line, time in new:
         libraries.begin_anew()
         prepared(libraries, driver, task)
-        assert die(libraries, dying, task, line, fault)[-1] == line
+        assert die(libraries, dying, task, line, fault, time=time)[-1] == line
         libraries.house.control("DELETE", "/microstrategy/faults")
         goes_on(libraries, driver, task, line)
 
