@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,8 @@ from scripts.chaos.cargo import Load, Seen
 
 READING = 8.0
 """Seconds before a question is answered: Airflow 3.3.2 fails a task whose answer comes just when its worker lets go of it."""
+TAKEN = 25.0
+"""Seconds after which a password that is still on its page was not used: the task that it was for has died."""
 START, CONFIRM = "start_run", "confirm_start"
 PASSWORD, EXECUTION = "one_time_password", "execution_id"
 YES, NO = 0, 1
@@ -23,7 +26,7 @@ class People:
 
     def __init__(self, api: Ask, sandbox: Ask, loads: Mapping[str, Load], left_open: frozenset[str]) -> None:
         self._api, self._sandbox, self._loads, self.left_open = api, sandbox, loads, left_open
-        self._given: set[str] = set()
+        self._given: dict[str, float] = {}
         self.answered = 0
 
     def questions(self) -> list[dict[str, Any]]:
@@ -49,9 +52,9 @@ class People:
 
     def _give_password(self, question: dict[str, Any]) -> None:
         password = str(self._sandbox("GET", "/dmm/otp?environment=target")["value"])
-        if password in self._given:
+        if time.monotonic() - self._given.get(password, -TAKEN) < TAKEN:
             return  # it stays on its page until it is used, and somebody else has just read it
-        self._given.add(password)
+        self._given[password] = time.monotonic()
         self._say(question, YES, {PASSWORD: password})
 
     def _tell_the_truth(self, question: dict[str, Any], load: Load, seen: Seen) -> None:
