@@ -77,7 +77,7 @@ def play(console: Console, told: argparse.Namespace, seed: int) -> int:
         control.begin()
         over = story.play()
         control.end()
-        findings = find(scene, loads, story.witness(), drawn, supervisor.kills)
+        findings = find(scene, story, drawn, supervisor.kills)
         good = tell(console, findings, story, control, over=over)
         write(var / "chaos.json", (told.n, seed), findings, story, control)
     console.print(f"{time.monotonic() - begun:.0f} s from start to end; nothing is left running.", highlight=False)

@@ -36,6 +36,8 @@ class Load:
     """None for what a person begins at the vendor."""
     records: int
     verdict: str = "balanced"
+    begins: Mapping[str, Any] = field(default_factory=dict)
+    """What a person begins at the vendor, where that is how a batch comes to be."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class Cargo(ABC):
     share: ClassVar[int]
     """So many of a hundred batches are this vendor's."""
     route: ClassVar[Route]
+    start: ClassVar[tuple[str, str]] = ("", "")
+    """Method and path of a start, as the request log has it; a path that names what is started is there once."""
     switches: ClassVar[Mapping[str, Any]] = {}
     settings: ClassVar[Mapping[str, Any]] = {}
     """Fields of the vendor's connections that are otherwise than in the demo, so that nobody waits for long."""
@@ -93,6 +97,7 @@ class FenergoCargo(Cargo):
 
     vendor, dag_id, share = "fenergo", "migrate_fenergo", 38
     route = Route(("open_run", "start_run"), ("await_prepared", "await_run", "await_records"))
+    start = ("PUT", "*/migration/*/start")
     switches: ClassVar[Mapping[str, Any]] = {"prepare_seconds": 1, "process_seconds": 3, "rows_per_second": 0}
     settings: ClassVar[Mapping[str, Any]] = {"max_live_runs": 30}
     rows = 3
@@ -135,6 +140,7 @@ class DomoCargo(Cargo):
 
     vendor, dag_id, share = "domo", "migrate_domo", 22
     route = Route(("start_run",), ())
+    start = ("POST", "*/accounts/*")
     switches: ClassVar[Mapping[str, Any]] = {"migrate_seconds": 0.5}
     settings: ClassVar[Mapping[str, Any]] = {"max_live_runs": 20, "visible_delay": 8, "answer_timeout": 20}
     parts = 2
@@ -221,6 +227,7 @@ class MicroStrategyCargo(Cargo):
 
     vendor, dag_id, share = "microstrategy", "migrate_microstrategy", 8
     route = Route(("open_run", "start_run"), ("await_prepared", "await_run"))
+    start = ("PUT", "*/target/*/api/migrations/????????????????????????????????")
     switches: ClassVar[Mapping[str, Any]] = {"package_seconds": 0.5, "import_seconds": 1, "fail_import": ""}
     settings: ClassVar[Mapping[str, Any]] = {"max_live_runs": 4}
     objects = ROOT / "include" / "batches" / "microstrategy" / "sales-release" / "objects.csv"
@@ -264,11 +271,9 @@ class AnonCargo(Cargo):
 
     def load(self, folder: Path, number: int, later: timedelta | None) -> Load:  # noqa: ARG002 (Ferry itself makes its folder)
         """A migration that is going to be begun; what it will hold, nobody knows yet."""
-        return Load(self.vendor, f"{self.vendor}-{number:04d}", self.dag_id, None, 0, self.stories[self.story(number)])
-
-    def story(self, number: int) -> str:
-        """What its people do: most of them finish."""
-        return {7: "partly", 3: "abandons"}.get(number % 10, "completes")
+        story = {7: "partly", 3: "abandons"}.get(number % 10, "completes")
+        name = f"{self.vendor}-{number:04d}"
+        return Load(self.vendor, name, self.dag_id, None, 0, self.stories[story], {"story": story})
 
     def fill(self, home: Path, load: Load, number: int) -> Load:
         """Nothing: the batch's folder is made when the migration is found."""

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from ferry.ledger.entries import START, AttemptStanding, Kind, Standing
-from scripts.chaos.cargo import Load, Seen
+from scripts.chaos.cargo import Cargo, Load, Seen
 from scripts.chaos.plan import WAITING, Ticket
+from scripts.chaos.play import Story
 from scripts.chaos.stage import Stage
 from scripts.chaos.supervisor import STRUCK, Kill
 
@@ -53,11 +55,13 @@ class Findings:
     """Processes that died without anybody having killed them."""
     ledger: list[str]
     """Faults of the ledger's chains and evidence."""
+    again: list[str]
+    """Starts that were on the wire more than once, by the request log, whether or not the vendor took them."""
 
     @property
     def duplicates(self) -> int:
         """Starts sent twice."""
-        return sum(batch.twice for batch in self.batches)
+        return max(sum(batch.twice for batch in self.batches), len(self.again))
 
     @property
     def unaccounted(self) -> int:
@@ -79,6 +83,7 @@ class Findings:
         return {
             "starts": sum(batch.starts for batch in self.batches),
             "duplicates": self.duplicates,
+            "sent_again": self.again,
             "unaccounted": self.unaccounted,
             "unsettled": self.unsettled,
             "ambiguous_starts": self.resolved,
@@ -90,10 +95,9 @@ class Findings:
         }
 
 
-def find(
-    stage: Stage, loads: Mapping[str, Load], seen: Mapping[str, Seen], tickets: Iterable[Ticket], kills: list[Kill]
-) -> Findings:
+def find(stage: Stage, story: Story, tickets: Iterable[Ticket], kills: list[Kill]) -> Findings:
     """Judge every batch by what the vendor has seen."""
+    loads, cargo, seen = story.loads, story.cargo, story.witness()
     standings = _standings(stage, loads)
     struck = _struck(stage, tickets)
     return Findings(
@@ -102,7 +106,16 @@ def find(
         _recovery(stage, loads, struck, kills, standings),
         [kill.victim for kill in kills if kill.why == "by itself"],
         [str(fault) for fault in stage.ledger.verify()],
+        [path for one in cargo for path in _again(stage, one)],
     )
+
+
+def _again(stage: Stage, cargo: Cargo) -> list[str]:
+    method, path = cargo.start
+    if not path:
+        return []
+    asked = stage.stack.sandbox("GET", f"/requests?{urlencode({'vendor': cargo.vendor, 'method': method, 'path': path})}")
+    return [one for one, number in Counter(told["path"] for told in asked).items() if number > 1]
 
 
 def _standings(stage: Stage, loads: Mapping[str, Load]) -> dict[str, Standing]:

@@ -147,8 +147,8 @@ class Story:
         self.backfill()
         for load in self.loads.values():
             if load.due is None:
-                story = next(one for one in self.cargo if one.vendor == load.vendor).story(int(load.batch_id[-4:]))  # type: ignore[attr-defined]
-                self.stage.stack.sandbox("POST", f"/{load.vendor}/records", {"id": load.batch_id, "story": story})
+                body = {"id": load.batch_id, **load.begins}
+                self.stage.stack.sandbox("POST", f"/{load.vendor}/records", body)
             elif load.due >= FIRST_DAY + BY_HAND:
                 runs = [f"{load.batch_id}.1"] + [f"{load.batch_id}.twin"] * (self.random.random() < 0.3)
                 self.twins += len(runs) - 1
