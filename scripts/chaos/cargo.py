@@ -95,7 +95,7 @@ class Cargo(ABC):
 class FenergoCargo(Cargo):
     """Three companies each; every tenth batch has a date that the vendor refuses."""
 
-    vendor, dag_id, share = "fenergo", "migrate_fenergo", 38
+    vendor, dag_id, share = "fenergo", "migrate_fenergo", 41
     route = Route(("open_run", "start_run"), ("await_prepared", "await_run", "await_records"))
     start = ("PUT", "*/migration/*/start")
     switches: ClassVar[Mapping[str, Any]] = {"prepare_seconds": 1, "process_seconds": 3, "rows_per_second": 0}
@@ -225,9 +225,9 @@ class DmmCargo(Cargo):
 class MicroStrategyCargo(Cargo):
     """A package of one object each; a connection moves one at a time, as the vendor wants it."""
 
-    vendor, dag_id, share = "microstrategy", "migrate_microstrategy", 8
+    vendor, dag_id, share = "microstrategy", "migrate_microstrategy", 5
     route = Route(("open_run", "start_run"), ("await_prepared", "await_run"))
-    start = ("PUT", "*/target/*/api/migrations/????????????????????????????????")
+    start = ("PUT", f"*/target/*/api/migrations/{'?' * 32}:{'?' * 32}")
     switches: ClassVar[Mapping[str, Any]] = {"package_seconds": 0.5, "import_seconds": 1, "fail_import": ""}
     settings: ClassVar[Mapping[str, Any]] = {"max_live_runs": 4}
     objects = ROOT / "include" / "batches" / "microstrategy" / "sales-release" / "objects.csv"
