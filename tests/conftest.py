@@ -12,8 +12,11 @@ DAGS = Path(__file__).resolve().parent.parent / "dags"
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest comes first, lest one process is left with it when the others have nothing to do."""
-    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+    """What takes longest comes first, lest one process is left with it when the others have nothing to do.
+
+    Of that, first what has an Airflow of its own: beside the one that others share it would have half a machine.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("real") is None, "ferry" in getattr(item, "fixturenames", ())))
 
 
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "FERRY_"))]:
