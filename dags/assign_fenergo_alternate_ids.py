@@ -25,13 +25,14 @@ from datetime import timedelta
 
 from airflow.sdk import TriggerRule, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, batch_params, tags
 from ferry.vendors.fenergo import operators as fenergo
 
 
 @dag(
     dag_display_name="Fenergo: assign alternate ids",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("fenergo"),
     params=batch_params(),

@@ -28,13 +28,14 @@ take back; everything else needs an Administrator [D].
 
 from airflow.sdk import TriggerRule, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, batch_params, tags
 from ferry.vendors.microstrategy import operators as mstr
 
 
 @dag(
     dag_display_name="MicroStrategy: certify a package",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("microstrategy"),
     params=batch_params(),

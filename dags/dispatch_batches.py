@@ -32,7 +32,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param, TriggerRule, dag, task
 
-from ferry.steps.policy import DEFAULT_ARGS, TAG
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, TAG
 from ferry.steps.trigger_attempt import TriggerAttemptOperator, to_dispatch
 from ferry.vendors import all_vendors
 
@@ -43,7 +43,7 @@ VENDORS = [name for name, vendor in all_vendors().items() if vendor.dispatched]
     dag_display_name="Dispatch open batches",
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     catchup=False,
-    max_active_runs=100,  # one that waits for a person holds nothing, and must not keep the next day's from beginning
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=[TAG],
     default_args=DEFAULT_ARGS,

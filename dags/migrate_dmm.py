@@ -31,13 +31,14 @@ from datetime import timedelta
 from airflow.sdk import Label, TriggerRule, dag
 
 from ferry.steps.operators import RouteOutcomeOperator
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, batch_params, tags
 from ferry.vendors.dmm import operators as dmm
 
 
 @dag(
     dag_display_name="DMM: migrate a batch",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("dmm"),
     params=batch_params(),

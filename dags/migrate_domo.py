@@ -26,13 +26,14 @@ triggering again (or clearing the red tasks) sends those and no others. Going ba
 from airflow.sdk import Label, TriggerRule, dag
 
 from ferry.steps.operators import RouteOutcomeOperator
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, batch_params, tags
 from ferry.vendors.domo import operators as domo
 
 
 @dag(
     dag_display_name="Domo: migrate a batch",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("domo"),
     params=batch_params(),

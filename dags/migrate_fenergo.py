@@ -30,7 +30,7 @@ from datetime import timedelta
 from airflow.sdk import Label, TriggerRule, dag
 
 from ferry.steps.operators import RouteOutcomeOperator
-from ferry.steps.policy import DEFAULT_ARGS, batch_params, tags
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, batch_params, tags
 from ferry.steps.trigger_attempt import TriggerAttemptOperator
 from ferry.vendors.fenergo import operators as fenergo
 
@@ -38,6 +38,7 @@ from ferry.vendors.fenergo import operators as fenergo
 @dag(
     dag_display_name="Fenergo: migrate a batch",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("fenergo"),
     params=batch_params(),

@@ -23,13 +23,14 @@ A half-done migration may be named, too; whether a reversal rescues it is not do
 
 from airflow.sdk import Param, TriggerRule, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, tags, undo_params
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, tags, undo_params
 from ferry.vendors.domo import operators as domo
 
 
 @dag(
     dag_display_name="Domo: reverse a batch",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("domo"),
     params=undo_params()

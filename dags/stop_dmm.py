@@ -18,13 +18,14 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, tags, undo_params
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, tags, undo_params
 from ferry.vendors.dmm import operators as dmm
 
 
 @dag(
     dag_display_name="DMM: stop an execution",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("dmm"),
     params=undo_params()

@@ -25,13 +25,14 @@ from datetime import timedelta
 
 from airflow.sdk import TriggerRule, dag
 
-from ferry.steps.policy import DEFAULT_ARGS, tags, undo_params
+from ferry.steps.policy import DEFAULT_ARGS, MANY_RUNS, tags, undo_params
 from ferry.vendors.microstrategy import operators as mstr
 
 
 @dag(
     dag_display_name="MicroStrategy: undo a batch's import",
     schedule=None,
+    max_active_runs=MANY_RUNS,
     doc_md=__doc__,
     tags=tags("microstrategy"),
     params=undo_params(),

@@ -29,7 +29,6 @@ NOTICED = 40
 """Seconds without a sign of life after which Airflow takes a task for dead (300 by default)."""
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": 5,
-    "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": 8,
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 300,
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": NOTICED,
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 5,
@@ -43,14 +42,12 @@ SETTINGS = {
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": 20,
 }
 """Airflow notices deaths sooner than by default, so that a run takes an hour and not a night."""
-PATIENT_DAG, IMPATIENT_DAG = (
-    "fenergo.FenergoConfirmStartOperator()",
-    "fenergo.FenergoConfirmStartOperator(grace=timedelta(seconds=15))",
-)
-PATIENT_MSTR, IMPATIENT_MSTR = (
-    "mstr.MicroStrategyConfirmStartOperator()",
-    "mstr.MicroStrategyConfirmStartOperator(grace=timedelta(seconds=15))",
-)
+CONFIRMS = {"fenergo": "fenergo.FenergoConfirmStartOperator", "microstrategy": "mstr.MicroStrategyConfirmStartOperator"}
+"""The steps that look for proof of a start before they ask a person."""
+GRACE = 15
+"""Seconds for which they look."""
+AT_ONCE = 16
+"""Active runs of one DAG: some end while others begin, so that every disturbance meets batches of every sort."""
 AWAY = 180.0
 """Seconds for which an api-server that was killed may be away."""
 
@@ -162,18 +159,21 @@ def _create(server: Postgres, name: str) -> None:
 
 
 def _lay_out(folder: Path) -> None:
-    """Folders for tickets and batches, and the DAGs but for the minutes before a person is asked; the control's, too."""
+    """Folders for tickets and batches, and the DAGs with the control's: as they are, but for a limit and two waits."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in (TICKETS, TAKEN, STRUCK, ORDERS, DONE, "batches"):
         (folder / name).mkdir(parents=True)
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     shutil.copy(HERE / "naive" / "naive_fenergo.py", dags)
-    for file, patient, impatient in (
-        ("migrate_fenergo.py", PATIENT_DAG, IMPATIENT_DAG),
-        ("migrate_microstrategy.py", PATIENT_MSTR, IMPATIENT_MSTR),
-    ):
-        text = (dags / file).read_text(encoding="utf-8")
-        if patient not in text:
-            raise PostgresError(f"{file} no longer says {patient}; correct scripts/chaos/stage.py.")
-        (dags / file).write_text(text.replace(patient, impatient), encoding="utf-8")
+    for file in dags.glob("migrate_*.py"):
+        _change(file, "max_active_runs=MANY_RUNS", f"max_active_runs={AT_ONCE}")
+    for vendor, confirm in CONFIRMS.items():
+        _change(dags / f"migrate_{vendor}.py", f"{confirm}()", f"{confirm}(grace=timedelta(seconds={GRACE}))")
+
+
+def _change(file: Path, before: str, after: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    if before not in text:
+        raise PostgresError(f"{file.name} no longer says {before}; correct scripts/chaos/stage.py.")
+    file.write_text(text.replace(before, after), encoding="utf-8")

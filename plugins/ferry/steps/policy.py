@@ -12,6 +12,9 @@ from ferry.core.errors import FerryError
 
 TAG = "ferry"
 OWNER = "ferry"
+MANY_RUNS = 100
+"""Active runs of one DAG (Airflow's default is 16). One that waits for a person or a place holds nothing, and must not keep
+others from beginning; what is limited is live runs at the vendor, by the ledger, and tasks that talk to it, by its pool."""
 RETRIES = 4
 FIRST_DELAY = 15.0
 LONGEST_DELAY = 600.0
