@@ -79,7 +79,9 @@ class Service:
 
     def kill(self) -> None:
         """End it and every process it started, as a power cut would, also those it has started while it was being ended."""
+        family = self._family()  # some of them may have sessions of their own
         self.behead()
+        end(family, grace=0)
         while orphans := list(self._session()):
             end(orphans, grace=0)
 

@@ -293,8 +293,8 @@ def all_cargo() -> list[Cargo]:
 def shares(cargo: Iterable[Cargo], wanted: int) -> Iterator[tuple[Cargo, int]]:
     """How many of so many batches each vendor gets; every vendor at least one."""
     every = list(cargo)
-    given = {one.vendor: max(1, wanted * one.share // 100) for one in every}
-    given[every[0].vendor] += max(0, wanted - sum(given.values()))
+    given = {one.vendor: max(1, wanted * one.share // 100) for one in every[1:]}
+    given[every[0].vendor] = max(1, wanted - sum(given.values()))
     for one in every:
         yield one, given[one.vendor]
 

@@ -47,7 +47,8 @@ def _first() -> Any:
 def _alike(url: Any, **how: Any) -> Any:
     """An engine that does not compile again what another one has."""
     engine = _create_engine(url, **how)
-    engine.dialect, engine._compiled_cache = _first().dialect, _first()._compiled_cache
+    if engine.dialect.name == "sqlite":
+        engine.dialect, engine._compiled_cache = _first().dialect, _first()._compiled_cache
     return engine
 
 
