@@ -70,6 +70,18 @@ class Cargo(ABC):
     settings: ClassVar[Mapping[str, Any]] = {}
     """Fields of the vendor's connections that are otherwise than in the demo, so that nobody waits for long."""
 
+    @abstractmethod
+    def load(self, folder: Path, number: int, later: timedelta | None) -> Load:
+        """One batch; due with the others, or so much later."""
+
+    @abstractmethod
+    def witness(self, state: Any, loads: Iterable[Load]) -> dict[str, Seen]:
+        """What the vendor has seen, by batch."""
+
+
+class FolderCargo(Cargo):
+    """Batches that are folders before Ferry comes."""
+
     def load(self, folder: Path, number: int, later: timedelta | None) -> Load:
         """A batch in a folder of its own, due with the others or so much later."""
         name = f"{self.vendor}-{number:04d}"
@@ -82,17 +94,13 @@ class Cargo(ABC):
     def fill(self, home: Path, load: Load, number: int) -> Load:
         """Write the batch's files; the load, with how many records it has and how it must end."""
 
-    @abstractmethod
-    def witness(self, state: Any, loads: Iterable[Load]) -> dict[str, Seen]:
-        """What the vendor has seen, by batch."""
-
     def manifest(self, home: Path, load: Load, section: Mapping[str, Any], **more: Any) -> None:
         """The manifest beside the files."""
         told = {"vendor": self.vendor, "due": load.due, self.vendor: dict(section)} | more
         (home / "manifest.yaml").write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
 
 
-class FenergoCargo(Cargo):
+class FenergoCargo(FolderCargo):
     """Three companies each; every tenth batch has a date that the vendor refuses."""
 
     vendor, dag_id, share = "fenergo", "migrate_fenergo", 41
@@ -135,7 +143,7 @@ class FenergoCargo(Cargo):
         return seen
 
 
-class DomoCargo(Cargo):
+class DomoCargo(FolderCargo):
     """Two datasources each, one call for each."""
 
     vendor, dag_id, share = "domo", "migrate_domo", 22
@@ -177,7 +185,7 @@ class DomoCargo(Cargo):
         return seen
 
 
-class DmmCargo(Cargo):
+class DmmCargo(FolderCargo):
     """Twenty records each of an entity of the batch's own, appended: what is imported twice is there twice."""
 
     vendor, dag_id, share = "dmm", "migrate_dmm", 14
@@ -222,7 +230,7 @@ class DmmCargo(Cargo):
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-class MicroStrategyCargo(Cargo):
+class MicroStrategyCargo(FolderCargo):
     """A package of one object each; a connection moves one at a time, as the vendor wants it."""
 
     vendor, dag_id, share = "microstrategy", "migrate_microstrategy", 5
@@ -274,10 +282,6 @@ class AnonCargo(Cargo):
         story = {7: "partly", 3: "abandons"}.get(number % 10, "completes")
         name = f"{self.vendor}-{number:04d}"
         return Load(self.vendor, name, self.dag_id, None, 0, self.stories[story], {"story": story})
-
-    def fill(self, home: Path, load: Load, number: int) -> Load:
-        """Nothing: the batch's folder is made when the migration is found."""
-        raise NotImplementedError
 
     def witness(self, state: Any, loads: Iterable[Load]) -> dict[str, Seen]:
         """Whoever sends anything but GET has started something."""
