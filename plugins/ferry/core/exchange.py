@@ -136,12 +136,17 @@ class AsyncLine:
             await answer.aclose()
 
 
-def drive(line: Line, exchange: Exchange[T]) -> T:
-    """Play an exchange to its end on this thread and return what it returns. What goes wrong on the way is thrown into it."""
+def drive(line: Line, exchange: Exchange[T], guard: Callable[[], None] | None = None) -> T:
+    """Play an exchange to its end on this thread and return what it returns. What goes wrong on the way is thrown into it.
+
+    `guard` is called before whatever may change something leaves, after every pause, login and queue; it raises to keep it here.
+    """
     try:
         ask = next(exchange)
         while True:
             time.sleep(ask.wait + line.gate.reserve())
+            if guard is not None and ask.request.method not in {"GET", "HEAD"}:
+                ask.request.extensions = {**ask.request.extensions, GUARD: guard}
             try:
                 answer = line.send(ask)
             except (httpx.RequestError, FerryError) as error:
@@ -161,23 +166,6 @@ async def adrive(line: AsyncLine, exchange: Exchange[T]) -> T:
             await line.turn()
             try:
                 answer = await line.send(ask)
-            except (httpx.RequestError, FerryError) as error:
-                ask = exchange.throw(error)
-            else:
-                ask = exchange.send(answer)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-
-
-def guarded(exchange: Exchange[T], guard: Callable[[], None]) -> Exchange[T]:
-    """The exchange, in which whatever may change something is guarded: after every pause, login and queue, before it leaves."""
-    try:
-        ask = next(exchange)
-        while True:
-            if ask.request.method not in {"GET", "HEAD"}:
-                ask.request.extensions = {**ask.request.extensions, GUARD: guard}
-            try:
-                answer = yield ask
             except (httpx.RequestError, FerryError) as error:
                 ask = exchange.throw(error)
             else:

@@ -149,11 +149,11 @@ class VendorHook(BaseHook, Generic[Api]):
             line.client.close()
             line.bare.close()
 
-    def call(self, verb: Callable[[Api], Exchange[T]]) -> T:
-        """Play one exchange on this worker, with retries as the verb allows."""
+    def call(self, verb: Callable[[Api], Exchange[T]], guard: Callable[[], None] | None = None) -> T:
+        """Play one exchange on this worker, with retries as the verb allows; `guard` may keep what changes anything here."""
         with self._opening:  # the threads of an upload share one line, and so one token
             line = self._line
-        return drive(line, verb(self.api(Patience())))
+        return drive(line, verb(self.api(Patience())), guard)
 
     async def acall(self, verb: Callable[[Api], Exchange[T]], patience: Patience = ONE_TRY) -> T:
         """Play one exchange in the triggerer, where the polling loop itself is the retry, unless an exchange is of many calls."""

@@ -15,7 +15,7 @@ from airflow.sdk import Context
 
 from ferry.core.batch import MANIFEST, Batch, parse_manifest, read_batch
 from ferry.core.errors import AnswerLost, LedgerError, VendorError, VendorNonsense
-from ferry.core.exchange import Exchange, guarded
+from ferry.core.exchange import Exchange
 from ferry.core.model import Attempt, Run, RunState
 from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, NotHolder, Origin, Verdict, part_of
 from ferry.ledger.evidence import EvidenceStore, Filed
@@ -137,9 +137,9 @@ class Work:
         found = self.standing.results.get((self.step, key))
         return None if found is None or found.state is RunState.FAILED_CLEAN else found
 
-    def call(self, verb: Callable[[Any], Exchange[T]], at: str = "") -> T:
-        """Play one repeatable exchange, with the end of that role where the vendor has two."""
-        return self.hook_at(at).call(verb)
+    def call(self, verb: Callable[[Any], Exchange[T]], at: str = "", guard: Callable[[], None] | None = None) -> T:
+        """Play one repeatable exchange, or a guarded one, with the end of that role where the vendor has two."""
+        return self.hook_at(at).call(verb, guard)
 
     def once(
         self,
@@ -167,7 +167,7 @@ class Work:
         if not intent.fresh:
             return intent.result
         try:
-            run = self.call(lambda api: guarded(verb(api), lambda: self._must_stand(intent.entry)), at)
+            run = self.call(verb, at, lambda: self._must_stand(intent.entry))
         except AnswerLost as lost:
             self.record(Kind.LOOK, key=key, ref=ref, note=lost.message)
             return None
