@@ -117,9 +117,11 @@ def ended(state):
 def held_up(work, meanwhile):
     """A start whose process stands still after its intent is written, as that of a machine that is paused does."""
 
+    run = work.run
+
     def verb(api):
         meanwhile()
-        return (yield from api.start(work.run))
+        return (yield from api.start(run))
 
     return verb
 
@@ -152,6 +154,15 @@ def test_what_was_held_up_and_nobody_has_touched_is_sent(work, six):
     six.will(answer(202))
     looks = work.once(held_up(work, lambda: work.record(Kind.LOOK, step="await_run", ref="r-1")), ref="r-1")
     assert (looks.kind, len(six.asked)) == (Kind.RESULT, 1)
+
+
+def test_a_ledger_that_is_away_in_the_last_moment_keeps_the_start_here_and_nobody_sends_it_later(work, ledger, six):
+    six.will(answer(202))
+    with pytest.raises(LedgerError):
+        work.once(held_up(work, ledger.take_away), ref="r-1")
+    ledger.bring_back()
+    assert start(Work(work.attempt, "start_run", ORIGIN, SixHook)) is None
+    assert six.asked == []
 
 
 def test_what_becomes_of_one_part_keeps_no_other_part_from_being_sent(work, six):
