@@ -21,7 +21,7 @@ Trigger it with the name of a batch's folder.
 * **start_run** with *one-time password*: it was wrong, used or expired, and nothing was started. Clear the task: it asks anew.
 * **confirm_start**: its message says what a person answered, and what that means.
 * **await_run**: DMM could not be asked, or did not end in time. Clear it to wait on. If you ended it by hand, the execution is
-  being stopped; clear it to see the end, should `settle_batch` not know it yet.
+  being stopped, and `settle_batch` tries again for some minutes until it has; clear `await_run` should that not be enough.
 * **fetch_outputs** with DMM away: clear the task. Nothing is sent twice.
 * **settle_batch**: the batch does not balance. Its message and the batch's ledger page say how many records, and what to do.
 """

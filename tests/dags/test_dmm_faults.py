@@ -16,6 +16,7 @@ from weather import ACTIONS, ENDS, Call, Chapter, Words
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps.people import NOT_STARTED, STARTED
 from ferry.vendors.dmm.operators import NOT_FOUND, ONE_TIME_PASSWORD, START_IT, TRACKER_ID
+from ferry.vendors.dmm.stopping import settle_batch
 
 KEYS = ["ferry-demo-dmm-target", "ferry-demo-dmm-source", "made-up-secret"]
 CREATE = "*/CreateConnection"
@@ -602,6 +603,39 @@ def test_ending_the_task_by_hand_stops_it_and_whatever_befalls_the_stop_the_clea
     assert environments.last().run_state == "cancelled", deadline.messages
     assert environments.counts()["accepted"] < 180
     environments.holds()
+
+
+def test_a_batch_whose_execution_is_still_stopping_is_settled_once_it_has_stopped(environments, driver, deadline, monkeypatch):
+    """Airflow plays on at once when a person ends the task that waits: sooner than DMM is told, and ends its chunk."""
+    settling = driver.dags[MIGRATE].get_task("settle_batch")
+    looks = []
+
+    def look(task, work):
+        if looks:
+            environments.ended_by_hand(driver, monkeypatch)
+        looks.append(work.standing.run_state)
+        return settle_batch(work)
+
+    monkeypatch.setattr(type(settling), "work_on", look)
+    driver.form = {ONE_TIME_PASSWORD: environments.password()}
+    run = driver.runs[MIGRATE, deadline.run_id]
+    run.states["await_run"] = "failed"
+    driver.go_on(run, {"batch_id": "b"}, {}, START_IT)
+    first, last = run.errors["settle_batch"]
+    assert "tried again by itself" in first
+    assert "stay there" in last
+    assert looks == ["queued", "cancelled"]
+    assert (environments.last().verdict, environments.counts()["sent"]) == (Verdict.UNBALANCED, 180)
+    environments.holds()
+
+
+def test_a_batch_whose_execution_nobody_stops_is_not_looked_at_again_and_again(environments, driver, deadline):
+    driver.form = {ONE_TIME_PASSWORD: environments.password()}
+    run = driver.runs[MIGRATE, deadline.run_id]
+    run.states["await_run"] = "failed"
+    driver.go_on(run, {"batch_id": "b"}, {}, START_IT)
+    assert len(run.errors["settle_batch"]) == 2
+    assert environments.last().verdict is Verdict.UNKNOWN
 
 
 # The connection that is registered first

@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ferry.core.errors import BadCredentials, BadInput, NotBalanced, VendorError, VendorRefused
+from ferry.core.errors import BadCredentials, BadInput, NotBalanced, VendorError, VendorRefused, VendorUnavailable
 from ferry.core.model import Run, RunState
 from ferry.ledger.entries import AttemptStanding, Draft, Entry, Kind, Origin
 from ferry.steps.admitting import is_live
@@ -165,7 +165,23 @@ def settle_batch(work: Work) -> dict[str, Any]:
                 do(mine)
         if may_reconcile(work.standing):
             reconcile(at_step(work, "reconcile"))
-    return settle(work)
+    try:
+        return settle(work)
+    except NotBalanced as not_yet:
+        if not _may_be_ending(standing):
+            raise
+        raise VendorUnavailable(f"{not_yet.message} It may be stopping just now, so this is tried again by itself.") from not_yet
+
+
+def _may_be_ending(standing: AttemptStanding) -> bool:
+    """Whether the end of an execution may come to be known in the next minutes, though its task does not wait any more.
+
+    When a person ends that task, Airflow plays on at once, while DMM is still being told to stop and at its last chunk. So the
+    first look counts as too early; a later one only where there was a stop.
+    """
+    if not standing.ref or standing.run_is_over or not standing.is_open:
+        return False
+    return standing.verdict is None or is_stopped(standing)
 
 
 def at_step(work: Work, step: str) -> Work:
