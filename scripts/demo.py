@@ -7,7 +7,7 @@ import fcntl
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,14 +17,15 @@ from rich.console import Console
 
 from ferry.core.errors import FerryError
 from ferry.ledger.store import LedgerStore
-from scripts.environment import ROOT, USER
+from scripts.client import ApiError, Client, StackError
+from scripts.environment import ROOT
 from scripts.judgement import judge
 from scripts.people import ENDED, People
 from scripts.processes import sweep
 from scripts.progress import Progress
 from scripts.rehearsal import DemoBatch, DemoError, copy_to, demo_batches
 from scripts.setting import DISPATCH, prepare
-from scripts.stack import ApiError, Stack, StackError, leftovers
+from scripts.stack import Stack, leftovers
 
 PATIENCE = 600.0
 """Seconds for all batches together; the demo takes about two minutes on two free cores."""
@@ -62,18 +63,32 @@ def play(console: Console, var: Path) -> int:
     copy_to([batch for batch in batches if not batch.expected.begins], stack.batches)
     console.print("Starting the sandbox and Airflow (api-server, scheduler, dag-processor, triggerer); about 30 seconds ...")
     with stack:
-        prepare(stack, batches)
-        introduce(console, stack, batches)
         ledger = LedgerStore(str(stack.ledger))
         ledger.migrate()
-        with Progress(console, stack, ledger, batches) as progress:
-            people = People(console, stack, batches)
-            people.begin()
-            dispatch(stack, batches)
-            stack.wait_for(lambda: look(progress, people) and all_ended(stack, people), "the batches to end", PATIENCE, every=1.0)
-        good = judge(progress, result)
+        shown = rehearse(console, stack, ledger, batches, lambda: dispatch(stack, batches))
+        good = judge(shown, result)
     console.print(f"{time.monotonic() - begun:.0f} s from start to end; nothing is left running.")
     return 0 if good else 1
+
+
+def rehearse(
+    console: Console,
+    client: Client,
+    ledger: LedgerStore,
+    batches: list[DemoBatch],
+    begin: Callable[[], None],
+    *,
+    patience: float = PATIENCE,
+) -> Progress:
+    """Have the batches moved by an Airflow that runs, from `begin` until the last of them has ended."""
+    prepare(client, batches)
+    introduce(console, client, batches)
+    with Progress(console, client, ledger, batches) as progress:
+        people = People(console, client, batches)
+        people.begin()
+        begin()
+        client.wait_for(lambda: look(progress, people) and all_ended(client, people), "the batches to end", patience, every=1.0)
+    return progress
 
 
 def look(progress: Progress, people: People) -> bool:
@@ -83,9 +98,9 @@ def look(progress: Progress, people: People) -> bool:
     return progress.show()
 
 
-def introduce(console: Console, stack: Stack, batches: list[DemoBatch]) -> None:
+def introduce(console: Console, client: Client, batches: list[DemoBatch]) -> None:
     """What is about to be seen."""
-    console.print(f"Airflow: {stack.base_url}  user [bold]{USER}[/]  password [bold]{stack.password}[/]  (until the demo ends)")
+    console.print(f"Airflow: {client.login}")
     for batch in batches:
         told = f"  {batch.name}: {batch.expected.about} Expected: {batch.expected.verdict}."
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -96,8 +111,8 @@ def dispatch(stack: Stack, batches: list[DemoBatch]) -> None:
 
     On the command line, because on SQLite the API cannot: its own log entry of the request locks the database against it.
     """
-    days: list[date] = sorted(batch.due for batch in batches if batch.due)
-    command = ["backfill", "create", "--dag-id", DISPATCH, "--from-date", str(days[0]), "--to-date", str(days[-1])]
+    first, last = days_of(batches)
+    command = ["backfill", "create", "--dag-id", DISPATCH, "--from-date", str(first), "--to-date", str(last)]
     for left in reversed(range(DISPATCH_TRIES)):
         try:
             stack.airflow(*command, "--reprocess-behavior", "failed")
@@ -108,7 +123,13 @@ def dispatch(stack: Stack, batches: list[DemoBatch]) -> None:
             return
 
 
-def all_ended(stack: Stack, people: People) -> bool:
+def days_of(batches: list[DemoBatch]) -> tuple[date, date]:
+    """The first and the last day on which batches are due."""
+    days = sorted(batch.due for batch in batches if batch.due)
+    return days[0], days[-1]
+
+
+def all_ended(stack: Client, people: People) -> bool:
     """True once every dispatch of the backfill has ended, with every DAG run that it waits for and all that people did then."""
     runs: list[dict[str, Any]] = stack.api("GET", f"/dags/{DISPATCH}/dagRuns", run_type="backfill", limit=100)["dag_runs"]
     return bool(runs) and all(run["state"] in ENDED for run in runs) and people.trigger()

@@ -46,7 +46,6 @@ def airflow_environment(home: Path, dags: Path, base_url: str, password: str) ->
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "tasks",
         "LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
         "LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
-        "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {"AIRFLOW_HOME": str(home / "airflow")} | {f"AIRFLOW__{key}": str(value) for key, value in options.items()}
 

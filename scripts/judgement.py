@@ -11,16 +11,18 @@ from scripts.rehearsal import differences, rehearsal, started_twice
 from scripts.trouble import last_errors
 
 
-def judge(progress: Progress, result: Path) -> bool:
+def judge(progress: Progress, result: Path | None = None) -> bool:
     """Show how it ended; true if that is what was announced, what the vendor holds, and what the ledger's hashes vouch for."""
     console, stack = progress.console, progress.stack
     outcomes = [outcome_of(standing_of(progress.ledger, batch), batch, stack.evidence) for batch in progress.batches]
-    write_json(outcomes, result)
+    if result:
+        write_json(outcomes, result)
     console.print(table_of(outcomes))
     for outcome in outcomes:
         where = f"evidence of {outcome.vendor}/{outcome.batch_id}: {_shown(outcome.evidence) or 'none'}"
         console.print(where, highlight=False, soft_wrap=True)
-    console.print(f"ledger: {_shown(stack.ledger)}   for programs: {_shown(result)}", highlight=False, soft_wrap=True)
+    written = f"   for programs: {_shown(result)}" if result else ""
+    console.print(f"ledger: {_shown(stack.ledger)}{written}", highlight=False, soft_wrap=True)
     states = {vendor: stack.sandbox("GET", f"/{vendor}/state") for vendor in {outcome.vendor for outcome in outcomes}}
     twice = [ref for vendor, state in states.items() for ref in started_twice(rehearsal(vendor), state)]
     lost = sum(outcome.unaccounted for outcome in outcomes)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ferry.core.model import Counts
 from ferry.ledger.entries import Standing
+from ferry.ledger.evidence import Folder
 from ferry.ledger.store import LedgerStore
 from scripts.rehearsal import DemoBatch
 
@@ -28,6 +29,7 @@ class Outcome:
     counts: Counts
     vendor_refs: list[str]
     evidence: str
+    evidence_is_there: bool = True
 
     @property
     def unaccounted(self) -> int:
@@ -47,7 +49,7 @@ def standing_of(ledger: LedgerStore, batch: DemoBatch) -> Standing | None:
     return ledger.standing(batch.vendor, rows[0].environment, batch.batch_id) if rows else None
 
 
-def outcome_of(standing: Standing | None, batch: DemoBatch, evidence: Path) -> Outcome:
+def outcome_of(standing: Standing | None, batch: DemoBatch, evidence: Folder) -> Outcome:
     """The batch's end, in the words and numbers of its ledger."""
     if standing is None or standing.last is None:
         return Outcome(batch.vendor, batch.batch_id, "never admitted", 0, Counts(), [], "")
@@ -55,8 +57,9 @@ def outcome_of(standing: Standing | None, batch: DemoBatch, evidence: Path) -> O
     refs = list(dict.fromkeys(one.ref for one in standing.attempts if one.ref))
     filed = next((entry.evidence_path for entry in standing.entries if entry.evidence_path), "")
     # <vendor>/<environment>/<batch>/<attempt>/<step>/<name>
-    folder = str(evidence.joinpath(*Path(filed).parts[-6:-3])) if filed else ""
-    return Outcome(batch.vendor, batch.batch_id, str(last.verdict), len(standing.attempts), last.counts, refs, folder)
+    folder = evidence.joinpath(*Path(filed).parts[-6:-3]) if filed else None
+    told = str(folder or ""), folder is None or folder.is_dir()
+    return Outcome(batch.vendor, batch.batch_id, str(last.verdict), len(standing.attempts), last.counts, refs, *told)
 
 
 def problems(outcome: Outcome, batch: DemoBatch) -> list[str]:
@@ -68,7 +71,7 @@ def problems(outcome: Outcome, batch: DemoBatch) -> list[str]:
         found.append(f"took {outcome.attempts} attempts, not {batch.expected.attempts}")
     if not outcome.counts.adds_up:
         found.append(f"its counts do not add up: {outcome.counts}")
-    if outcome.evidence and not Path(outcome.evidence).is_dir():
+    if not outcome.evidence_is_there:
         found.append(f"its evidence is not at {outcome.evidence}")
     return found
 

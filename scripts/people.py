@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from scripts.client import ApiError, Client
 from scripts.rehearsal import DemoBatch
-from scripts.stack import ApiError, Stack
 
 READING = 8.0
 """Seconds before a question is answered: Airflow 3.3.2 fails a task whose answer comes just when its worker lets go of it, which
@@ -37,7 +37,7 @@ class Deed:
 class People:
     """Whoever sits before the screen."""
 
-    def __init__(self, console: Console, stack: Stack, batches: list[DemoBatch]) -> None:
+    def __init__(self, console: Console, stack: Client, batches: list[DemoBatch]) -> None:
         self._console, self._stack = console, stack
         self._expected = {batch.batch_id: batch.expected for batch in batches}
         self._deeds = list(deeds(batches))
@@ -74,7 +74,7 @@ class People:
             try:
                 self._stack.api("POST", f"/dags/{deed.dag_id}/dagRuns", run)
             except ApiError as error:
-                if not _was_locked(error):
+                if not error.is_passing:  # people look again, and press again where it is still wanted
                     raise
                 return False
             told = f"A person triggers {deed.dag_id} with batch {deed.batch_id}."
@@ -108,7 +108,7 @@ class People:
         try:
             self._stack.api("PATCH", path, {"chosen_options": [option], "params_input": form})
         except ApiError as error:
-            if not _was_locked(error):
+            if not error.is_passing:  # people look again, and press again where it is still wanted
                 raise
             return
         self._given |= set(looked_up.values())
@@ -127,11 +127,6 @@ def deeds(batches: list[DemoBatch]) -> Iterator[Deed]:
         if batch.expected.after:
             maker = known[batch.expected.after]
             yield Deed(batch.dag, batch.first_run, batch.batch_id, maker.dag, maker.first_run)
-
-
-def _was_locked(error: ApiError) -> bool:
-    """Whether SQLite was locked by another of Airflow's processes: nothing was changed, and people press again."""
-    return error.status == HTTPStatus.INTERNAL_SERVER_ERROR and "Database error" in str(error)
 
 
 def _age(question: dict[str, Any]) -> float:

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from ferry.ledger.entries import Standing
 from ferry.ledger.store import LedgerStore
+from scripts.client import Client
 from scripts.outcome import standing_of
 from scripts.rehearsal import DemoBatch
-from scripts.stack import Stack
 
 AT_WORK = ("running", "deferred", "awaiting_input", "up_for_retry", "queued", "restarting")
 COMING = ("scheduled",)
@@ -58,7 +58,7 @@ class Row:
 class Progress:
     """Shows the rows as they change, for as long as the block runs."""
 
-    def __init__(self, console: Console, stack: Stack, ledger: LedgerStore, batches: list[DemoBatch]) -> None:
+    def __init__(self, console: Console, stack: Client, ledger: LedgerStore, batches: list[DemoBatch]) -> None:
         self.console, self.stack, self.ledger, self.batches = console, stack, ledger, batches
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._begun: dict[str, float] = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ferry.vendors import all_vendors
+from scripts.client import ApiError, Client, StackError
 from scripts.rehearsal import DemoBatch, rehearsal
-from scripts.stack import ApiError, Stack, StackError
 
 DISPATCH = "dispatch_batches"
 
 
-def prepare(stack: Stack, batches: list[DemoBatch]) -> None:
+def prepare(stack: Client, batches: list[DemoBatch]) -> None:
     """Everything a person would do once after installing, and the rehearsed state of the vendors."""
     for vendor in {batch.vendor for batch in batches}:
         set_sandbox(stack, vendor)
@@ -21,13 +21,13 @@ def prepare(stack: Stack, batches: list[DemoBatch]) -> None:
     stack.api("PATCH", "/dags", {"is_paused": False}, dag_id_pattern="%")
 
 
-def set_sandbox(stack: Stack, vendor: str) -> None:
+def set_sandbox(stack: Client, vendor: str) -> None:
     """The vendor's switches as its rehearsal.yaml wants them."""
     if wanted := dict(rehearsal(vendor).switches):
         stack.sandbox("PUT", f"/{vendor}/switches", wanted)
 
 
-def make_pools(stack: Stack) -> None:
+def make_pools(stack: Client) -> None:
     """One pool per vendor, of the size its card asks for."""
     for vendor in all_vendors().values():
         pool = {
@@ -43,7 +43,7 @@ def make_pools(stack: Stack) -> None:
                 raise
 
 
-def wait_for_dags(stack: Stack, wanted: set[str]) -> None:
+def wait_for_dags(stack: Client, wanted: set[str]) -> None:
     """Return once Airflow knows the DAGs; StackError with the import error if a file does not load."""
 
     def known() -> bool:

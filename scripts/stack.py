@@ -8,13 +8,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ferry.core.wire import httpx
+from scripts.client import Client, StackError
 from scripts.environment import (
     ROOT,
     USER,
@@ -30,24 +29,11 @@ from scripts.processes import MARK, Service, marked, sweep
 
 SANDBOX = "sandbox"
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 START_SECONDS = 180
 """A cold start takes about 25 seconds on two free cores; machines under load get more."""
 
 
-class StackError(Exception):
-    """The stack did not start or answer; says which process, why, and where its log is."""
-
-
-class ApiError(Exception):
-    """Airflow or the sandbox refused a request; carries the HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Stack:
+class Stack(Client):
     """Start, ask, disturb and end a local Ferry. Use it as a context manager: nothing runs after the block."""
 
     def __init__(
@@ -70,10 +56,9 @@ class Stack:
         self.evidence = self.home / "evidence"
         self.ledger = self.home / "ledger.db"
         self.mark = secrets.token_hex(8)
-        self.password = secrets.token_urlsafe(12)
         api, box = free_ports(2)
-        self.base_url = f"http://127.0.0.1:{port or api}"
-        self.sandbox_url = f"http://127.0.0.1:{box}"
+        super().__init__(f"http://127.0.0.1:{port or api}", f"http://127.0.0.1:{box}", secrets.token_urlsafe(12))
+        self.login = f"{self.base_url}  user [bold]{USER}[/]  password [bold]{self.password}[/]  (until it ends)"
         self.env = {
             **outer_environment(),
             **airflow_environment(self.home, dags, self.base_url, self.password),
@@ -86,8 +71,6 @@ class Stack:
         server = self.services["api-server"]
         server.env = {**server.env, **api_server_environment(self.env)}
         write_exports(self.home / "env.sh", self.env)
-        self._client = httpx.Client(timeout=30, trust_env=False)
-        self._token = ""
         write_private(self.home / "stack.json", {"mark": self.mark, "url": self.base_url, "sandbox": self.sandbox_url})
 
     # Life
@@ -112,11 +95,11 @@ class Stack:
         self._use_wal()
         for name in AIRFLOW:
             self.services[name].start()
-        self.wait_for(lambda: self._sandbox_answers() and self.healthy(), "the sandbox and Airflow to answer", START_SECONDS)
+        self.wait_for(lambda: self.sandbox_answers() and self.healthy(), "the sandbox and Airflow to answer", START_SECONDS)
 
     def close(self) -> None:
         """End every process of this stack, whatever became of its parents."""
-        self._client.close()
+        super().close()
         for service in self.services.values():
             service.ask_to_end()
         for service in self.services.values():
@@ -156,40 +139,6 @@ class Stack:
             raise StackError(f"`airflow {' '.join(command)}` failed with exit code {done.returncode}:\n{last}")
         return done.stdout
 
-    def api(self, method: str, path: str, json: Any = None, **params: Any) -> Any:
-        """Airflow's public API below /api/v2; ApiError with Airflow's own words otherwise."""
-        url = f"{self.base_url}/api/v2{path}"
-        for fresh in (False, True):
-            headers = {"Authorization": f"Bearer {self._login(fresh=fresh)}"}
-            answer = self._client.request(method, url, json=json, params=params, headers=headers)
-            if answer.status_code != 401:
-                break
-        return _content(answer, f"{method} {path}")
-
-    def sandbox(self, method: str, path: str, json: Any = None, **params: Any) -> Any:
-        """The sandbox's control endpoints, e.g. `/fenergo/state`."""
-        # No parameters at all, or those in the path would be dropped.
-        answer = self._client.request(method, f"{self.sandbox_url}/_sandbox{path}", json=json, params=params or None, timeout=120)
-        return _content(answer, f"{method} /_sandbox{path}")
-
-    def healthy(self) -> bool:
-        """True once Airflow's database, scheduler, triggerer and DAG processor all report that they live."""
-        try:
-            health = self._client.get(f"{self.base_url}/api/v2/monitor/health").json()
-        except (httpx.HTTPError, ValueError):
-            return False
-        return all((health.get(part) or {}).get("status") == "healthy" for part in COMPONENTS)
-
-    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float, every: float = 0.5) -> Any:
-        """The first true value of the condition. StackError if a process dies meanwhile or the time is up."""
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            self._complain_about_the_dead(what)
-            if time.monotonic() > deadline:
-                raise StackError(f"Waited {seconds:.0f} s for {what}, in vain. The logs are in {self.home / 'logs'}.")
-            time.sleep(every)
-        return value
-
     # Making
 
     def service(self, name: str, module: str, *options: str) -> Service:
@@ -220,20 +169,21 @@ class Stack:
 
     # Watching
 
-    def _login(self, *, fresh: bool) -> str:
-        if fresh or not self._token:
-            known = {"username": USER, "password": self.password}
-            answer = self._client.post(f"{self.base_url}/auth/token", json=known)
-            self._token = _content(answer, "POST /auth/token")["access_token"]
-        return self._token
+    def log_of(self, task: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The file with the log of a task instance's last try, and its entries; it can be read when nothing runs any more."""
+        names = {"dag_id": "dag_id", "run_id": "dag_run_id", "task_id": "task_id"}
+        parts = [f"{name}={task[key]}" for name, key in names.items()]
+        parts += [f"map_index={task['map_index']}"] if task["map_index"] >= 0 else []
+        log = Path(self.env["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]).joinpath(*parts, f"attempt={task['try_number']}.log")
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return str(log), text.splitlines()
 
-    def _sandbox_answers(self) -> bool:
-        try:
-            return self._client.get(f"{self.sandbox_url}/_sandbox/requests", params={"limit": 1}).status_code < 500
-        except httpx.HTTPError:
-            return False
+    def where_logs_are(self) -> str:
+        """Where whoever has to find out why looks."""
+        return f"The logs are in {self.home / 'logs'}."
 
-    def _complain_about_the_dead(self, what: str) -> None:
+    def complain(self, what: str) -> None:
+        """Raise StackError if a process has died."""
         for service in self.services.values():
             if service.exit_code is not None:
                 last = "\n".join(f"    {line}" for line in service.last_lines())
@@ -250,9 +200,3 @@ def leftovers(home: Path) -> str:
     except (OSError, ValueError, KeyError):
         return ""
     return mark if any(marked(mark)) else ""
-
-
-def _content(answer: httpx.Response, what: str) -> Any:
-    if answer.is_error:
-        raise ApiError(answer.status_code, f"{what} was answered with {answer.status_code}: {answer.text[:500]}")
-    return answer.json() if answer.content else None

@@ -6,11 +6,12 @@ import json
 import socket
 import sys
 
+from scripts.client import ApiError, StackError
 from scripts.environment import ROOT, USER
 from scripts.processes import sweep
 from scripts.rehearsal import DemoError, demo_batches
 from scripts.setting import prepare
-from scripts.stack import ApiError, Stack, StackError, leftovers
+from scripts.stack import Stack, leftovers
 
 HOME = ROOT / "var" / "up"
 PORT = 8080

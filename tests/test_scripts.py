@@ -323,7 +323,7 @@ def test_counters_of_a_run_that_is_seen_as_a_whole_are_told_as_they_change():
     assert len(progress(rows)) == 3
 
 
-def test_the_last_errors_of_a_task_log_are_found(tmp_path):
+def test_the_last_errors_of_a_task_log_are_found():
     lines = [
         {"level": "info", "event": "fine"},
         {
@@ -332,8 +332,9 @@ def test_the_last_errors_of_a_task_log_are_found(tmp_path):
             "error_detail": [{"exc_type": "AirflowFailException", "exc_value": "it is refused"}],
         },
     ]
-    (tmp_path / "log").write_text("\n".join(["not json", *(json.dumps(line) for line in lines)]))
-    assert errors_in(tmp_path / "log") == ["Task failed | AirflowFailException: it is refused"]
+    told = ["Task failed | AirflowFailException: it is refused"]
+    assert errors_in(["not json", *(json.dumps(line) for line in lines)]) == told, "as a file has it"
+    assert errors_in(["not json", *lines]) == told, "as Airflow's API tells it"
 
 
 # Docs and make

@@ -21,11 +21,11 @@ from scripts.chaos.play import BY_HAND, Story
 from scripts.chaos.report import tell
 from scripts.chaos.stage import Stage, stage
 from scripts.chaos.supervisor import TICKETS, Supervisor
+from scripts.client import ApiError, StackError
 from scripts.demo import alone, ending_on_signals
 from scripts.environment import ROOT
 from scripts.postgres import PostgresError
 from scripts.setting import DISPATCH, make_pools, wait_for_dags
-from scripts.stack import ApiError, StackError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from scripts.chaos.cargo import FenergoCargo, Load
 from scripts.chaos.plan import ACCEPTED, TASK, Ticket
 from scripts.chaos.stage import Stage
 from scripts.chaos.supervisor import TICKETS
-from scripts.stack import ApiError
+from scripts.client import ApiError
 
 DAG = "naive_fenergo"
 FIRST = 9000

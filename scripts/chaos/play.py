@@ -21,8 +21,8 @@ from scripts.chaos.people import People
 from scripts.chaos.plan import AT_RANDOM, drawn_from
 from scripts.chaos.stage import Stage
 from scripts.chaos.supervisor import Supervisor
+from scripts.client import ApiError
 from scripts.setting import DISPATCH
-from scripts.stack import ApiError
 
 FULL = "disk-is-full"
 SECOND = "scheduler-2"

@@ -14,14 +14,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from ferry.core.wire import httpx
 from ferry.ledger.store import LedgerStore
 from ferry.vendors import all_vendors
 from scripts.chaos.cargo import Cargo
 from scripts.chaos.supervisor import DONE, ORDERS, STRUCK, TAKEN, TICKETS
+from scripts.client import ApiError
 from scripts.environment import ROOT, free_ports, write_exports
 from scripts.postgres import MISSING, USER, Postgres, PostgresError, binaries
-from scripts.stack import ApiError, Stack
+from scripts.stack import Stack
 
 HERE = Path(__file__).resolve().parent
 METADATA, LEDGER = "airflow", "ledger"
@@ -69,7 +69,7 @@ class Stage:
             except ApiError as error:
                 if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or time.monotonic() > until:
                     raise
-            except (httpx.HTTPError, KeyError):
+            except KeyError:
                 if time.monotonic() > until:
                     raise
             time.sleep(0.5)

@@ -18,10 +18,11 @@ from ferry.ledger.entries import AttemptStanding, Standing
 from ferry.ledger.store import LedgerStore
 from ferry.vendors.anon import sandbox_connections as anon_connections
 from ferry.vendors.fenergo import sandbox_connections
+from scripts.client import ApiError, StackError
 from scripts.environment import ROOT, free_ports
 from scripts.processes import Service, marked
 from scripts.setting import make_pools, wait_for_dags
-from scripts.stack import ApiError, Stack, StackError
+from scripts.stack import Stack
 
 AT_ONCE = {"prepare_seconds": 0, "process_seconds": 0, "ingestion_seconds": 0}
 FOREVER = 3600

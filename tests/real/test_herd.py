@@ -22,7 +22,7 @@ from ferry.core.model import Receipt, RunState
 from ferry.ledger.entries import Draft, Kind, Origin
 from ferry.vendors.fenergo import sandbox_connections
 from ferry.vendors.fenergo.hook import FenergoHook
-from scripts.stack import ApiError
+from scripts.client import ApiError
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(600)]
 MANY = 500

@@ -4,7 +4,7 @@ import httpx  # noqa: TID251  # the ledger page as a browser asks for it
 import pytest
 
 from ferry.ledger.entries import Verdict
-from scripts.stack import ApiError
+from scripts.client import ApiError
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(600)]
 

@@ -13,9 +13,9 @@ from tests.real.conftest import DagRun
 
 from ferry.ledger.entries import Verdict
 from ferry.steps.people import STARTED
+from scripts.client import StackError
 from scripts.environment import ROOT
 from scripts.setting import wait_for_dags
-from scripts.stack import StackError
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(600)]
 DAILY, DISPATCH = "dispatch_daily", "dispatch_batches"
