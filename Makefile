@@ -7,13 +7,19 @@ PLACE ?= var/demo
 N ?= 60
 SEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check sandbox bench chaos verify docs add-vendor batch lock clean
+.PHONY: help env demo demo-compose up down test check sandbox bench chaos verify docs add-vendor batch lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## Everything from nothing: sandbox, Airflow, every vendor's demo batches, outcome table
 	@$(VENV) -m scripts.demo
+
+env: ## .env for docker-compose: strong secrets, connections that lead to the sandbox; what is there already stays
+	@$(or $(PYTHON),python3) scripts/env.py
+
+demo-compose: ## The same demo on docker-compose: Celery, two workers, two triggerers (after make env)
+	@scripts/compose/demo.sh
 
 up: .venv/.runtime ## The same, left running: the UI on this machine only (make down ends it)
 	@$(VENV) -m scripts.up
