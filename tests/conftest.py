@@ -31,5 +31,4 @@ os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
     "AIRFLOW__API_AUTH__JWT_SECRET": "made-up-for-tests-only-" + "x" * 48,
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }

@@ -18,9 +18,6 @@ SCHEMA = json.loads((ROOT / "tests" / "deploy" / "airflow-chart-values.schema.js
 VALUES = (HELM / "values.yaml").read_text(encoding="utf-8")
 FILES = ("deploy/helm/values.yaml", "deploy/helm/README.md", "docker-compose.yaml", ".env.example", "docs/running.md")
 
-GONE = {("usage_data_collection", "enabled")}
-"""What Airflow 3.3.2 no longer knows, and what does no harm where it still stands."""
-
 
 def values():
     return yaml.safe_load(VALUES)
@@ -130,7 +127,7 @@ def test_the_image_has_what_the_values_say_of_it():
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_setting_of_airflow_that_is_named_exists(name, options):
-    assert [f"AIRFLOW__{s}__{o}".upper() for s, o in sorted(variables(name) - GONE) if not known(options, s, o)] == []
+    assert [f"AIRFLOW__{s}__{o}".upper() for s, o in sorted(variables(name)) if not known(options, s, o)] == []
 
 
 def test_a_setting_that_does_not_exist_would_be_found(options):
