@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from ferry.ledger.chain import ADMIT, GENESIS, Entry, Kind
-from ferry.ledger.schema import LEDGER, from_row
+from ferry.ledger.schema import LEDGER, from_row, newer_words
 
 CheckEvidence = Callable[[Entry], str]
 """What is wrong with the file an entry names; empty if nothing is."""
@@ -57,7 +57,7 @@ def faults_of(rows: Sequence[Row], evidence: CheckEvidence | None = None) -> Ite
         try:
             entry = from_row(row)
         except (ValueError, KeyError, TypeError) as error:
-            yield row["seq"], f"the row is no entry any more ({type(error).__name__}): it was altered after it was written"
+            yield row["seq"], _unreadable(row, error)
             continue
         if entry.computed_hash() != entry.entry_hash:
             yield entry.seq, "its content does not give its hash: it was altered after it was written"
@@ -66,6 +66,12 @@ def faults_of(rows: Sequence[Row], evidence: CheckEvidence | None = None) -> Ite
         entries.append(entry)
     yield from _doubles(entries)
     yield from _attempts(entries)
+
+
+def _unreadable(row: Row, error: Exception) -> str:
+    if words := newer_words(row):
+        return f"its {words} is a word of a newer Ferry, and the entry is as it was written: upgrade this installation to read it"
+    return f"the row is no entry any more ({type(error).__name__}): it was altered after it was written"
 
 
 def _place(row: Row, expected: int, head: str) -> Iterator[tuple[int, str]]:

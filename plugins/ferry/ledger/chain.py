@@ -194,8 +194,7 @@ class Entry(Draft):
 
     def computed_hash(self) -> str:
         """SHA-256 over everything the entry says, the hash before it included."""
-        content = {name: value for name, value in self.to_json().items() if name != "entry_hash"}
-        return hashlib.sha256(canonical(content).encode()).hexdigest()
+        return digest(self.to_json())
 
 
 # Named once: an attempt is read many times a step, and to ask a dataclass for its fields costs as much as to fill them.
@@ -206,6 +205,12 @@ _FACTS = tuple(f.name for f in fields(Entry) if f.name not in {"attempt", "origi
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, ASCII. Hashes are taken over it, and a stranger can rebuild it."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(flat: Mapping[str, Any]) -> str:
+    """The hash of an entry's flat JSON, whatever words and fields are in it: its own hash is all that is left out."""
+    content = {name: value for name, value in flat.items() if name != "entry_hash"}
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 def _storable(text: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
 from ferry.core.model import Attempt, Counts
 from ferry.ledger.chain import ADMIT, Kind, Verdict
-from ferry.ledger.schema import LEDGER
+from ferry.ledger.schema import LEDGER, by_newer
 
 KEY = ("vendor", "environment", "batch_id")
 
@@ -95,6 +95,8 @@ def _query(scope: tuple[str | None, str | None, str | None], verdict: str | None
 
 
 def _row(row: RowMapping) -> BatchRow:
+    if row["verdict"] and row["verdict"] not in {verdict.value for verdict in Verdict}:
+        raise by_newer(row["vendor"], row["batch_id"], f"verdict {row['verdict']!r}")
     return BatchRow(
         vendor=row["vendor"],
         environment=row["environment"],

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 
-from ferry.ledger.chain import Entry, canonical
+from ferry.core.errors import LedgerError
+from ferry.core.model import RunState
+from ferry.ledger.chain import Entry, Kind, Verdict, canonical, digest
 
 HEAD = "0001"
 """The migration this code was written for."""
@@ -47,11 +49,39 @@ LEDGER = Table(
     Column("entry_hash", Text, nullable=False, unique=True),
 )
 
+_WORDS = {
+    "kind": {word.value for word in Kind},
+    "state": {word.value for word in RunState},
+    "verdict": {word.value for word in Verdict},
+}
+
 
 def to_row(entry: Entry) -> dict[str, Any]:
     """The entry as one row."""
     flat = entry.to_json()
     return flat | {"counts": canonical(flat["counts"]), "data": canonical(flat["data"])}
+
+
+def newer_words(row: Mapping[str, Any]) -> str:
+    """The words in a row that only a newer Ferry knows (`verdict 'merged'`); empty if there are none, or the row was altered."""
+    unknown = [f"{name} {row[name]!r}" for name, known in _WORDS.items() if row[name] and row[name] not in known]
+    return " and ".join(unknown) if unknown and _is_intact(row) else ""
+
+
+def by_newer(vendor: str, batch_id: str, words: str) -> LedgerError:
+    """Why a batch cannot be told about by this version; nothing is guessed, and nothing sent."""
+    return LedgerError(
+        f"the ledger of {vendor} batch {batch_id} has {words}, which this version does not know: a newer Ferry has worked on the "
+        "batch. Nothing was sent. Upgrade this installation; the entries are as they were written."
+    )
+
+
+def _is_intact(row: Mapping[str, Any]) -> bool:
+    try:
+        flat = dict(row) | {"counts": json.loads(row["counts"]), "data": json.loads(row["data"])}
+        return digest(flat) == str(row["entry_hash"])
+    except (ValueError, TypeError):
+        return False
 
 
 def from_row(row: Mapping[str, Any]) -> Entry:

@@ -38,7 +38,7 @@ from ferry.ledger.entries import (
     fold,
 )
 from ferry.ledger.listing import BatchRow
-from ferry.ledger.schema import LEDGER, from_row, to_row
+from ferry.ledger.schema import LEDGER, by_newer, from_row, newer_words, to_row
 
 Batch = tuple[str, str, str]
 TRIES = 50
@@ -309,7 +309,10 @@ def _has_place(connection: Connection, attempt: Attempt) -> bool:
     whole = or_(LEDGER.c.key == "", LEDGER.c.key.startswith(AGAIN, autoescape=True))
     newest = select(LEDGER.c.state).where(mine, seen, whole, LEDGER.c.seq > begun).order_by(LEDGER.c.seq.desc()).limit(1)
     state = connection.scalar(newest)
-    return state is None or not RunState(state).is_final
+    try:
+        return state is None or not RunState(state).is_final
+    except ValueError:
+        raise by_newer(attempt.vendor, attempt.batch_id, f"state {state!r}") from None
 
 
 def _live_parts(connection: Connection, attempt: Attempt, part_seconds: int | None) -> int:
@@ -335,10 +338,13 @@ def _live_parts(connection: Connection, attempt: Attempt, part_seconds: int | No
 
 
 def _entries(connection: Connection, batch: Batch, query: Select[Any] = _CHAIN, **values: Any) -> list[Entry]:
-    rows = connection.execute(query, dict(zip(_KEY, batch, strict=True)) | values).all()
+    found = connection.execute(query, dict(zip(_KEY, batch, strict=True)) | values).all()
+    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in found]
     try:
-        return [from_row(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+        return [from_row(row) for row in rows]
     except (ValueError, KeyError, TypeError):
+        if words := next(filter(None, map(newer_words, rows)), ""):
+            raise by_newer(batch[0], batch[2], words) from None
         raise LedgerError(
             f"the ledger of {batch[0]} batch {batch[2]} holds a row that is no entry: somebody changed it by hand. "
             "Run `make verify`, which names the row; nothing is sent for this batch until it is put right from a backup."
