@@ -134,6 +134,8 @@ class Played:
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
     mapped: dict[str, dict[int, str]] = field(default_factory=dict)
     """States of the instances of mapped tasks, by map index."""
+    stored: dict[str, Any] = field(default_factory=dict)
+    """What Airflow's database holds of a task that waits: the row of its trigger, and what comes after it."""
     state: str = "running"
 
     @property
@@ -230,8 +232,11 @@ class Driver:
         run.states[mapped.task_id] = "failed" if ends & RED else "success" if ends else "skipped"
 
     def play_on(self, dag_id: str, run_id: str, kept: Mapping[str, Any], answer: str | None = None, **conf: Any) -> Played:
-        """Play on a DAG run that another process played so far; its task that died is tried again."""
-        run = Played(dag_id, run_id, states=dict(kept["states"]))
+        """Play on a DAG run that another process played so far; its task that died is tried again.
+
+        With `waits`, a task of it waits, and goes on from the stored row of its trigger.
+        """
+        run = Played(dag_id, run_id, states=dict(kept["states"]), stored=dict(kept.get("waits") or {}))
         run.mapped = {task: {int(index): state for index, state in states.items()} for task, states in kept["mapped"].items()}
         run.xcoms = {(task, key): value for task, key, value in kept["xcoms"]}
         self.runs[dag_id, run_id] = run
@@ -389,6 +394,9 @@ class _Task:
             "params": self.params,
         }
         try:
+            if self.run.stored.get("task_id") == self.ti.task_id:
+                stored, self.run.stored = self.run.stored, {}
+                return self._in_triggerer(stored["classpath"], stored["kwargs"], stored["next_method"], stored["next_kwargs"])
             return self._started_in_triggerer() if self.original.start_from_trigger else self._on_a_worker()
         except DownstreamTasksSkipped as skip:
             for name in skip.tasks:
@@ -412,7 +420,10 @@ class _Task:
 
     def _started_in_triggerer(self) -> str:
         told = self.task.start_trigger_args
-        trigger = import_string(told.trigger_cls)(**json.loads(json.dumps(told.trigger_kwargs)))
+        return self._in_triggerer(told.trigger_cls, told.trigger_kwargs, told.next_method, told.next_kwargs)
+
+    def _in_triggerer(self, path: str, stored: Any, method: str, more: Any) -> str:
+        trigger = import_string(path)(**json.loads(json.dumps(stored)))
         trigger._log, trigger.task_instance = TriggerLog(), self.ti
         trigger.render_template_fields(self.context, _templates(trigger))
         event = self._first_event(trigger)
@@ -420,8 +431,8 @@ class _Task:
             return "success"
         if isinstance(event, TaskFailedEvent):
             raise EndedInTriggererError(trigger.log.lines[-1])
-        kwargs = {**(told.next_kwargs or {}), "event": _over_the_wire(event)}
-        return self._on_a_worker(lambda: getattr(self.task, told.next_method)(self.context, **kwargs))
+        kwargs = {**(more or {}), "event": _over_the_wire(event)}
+        return self._on_a_worker(lambda: getattr(self.task, method)(self.context, **kwargs))
 
     def _on_a_worker(self, begin: Callable[[], Any] | None = None) -> str:
         self.task.render_template_fields(self.context, _templates(self.task))
