@@ -10,6 +10,7 @@ from ferry.core import findings
 from ferry.core.batch import MANIFEST, Batch
 from ferry.core.csvfile import NOT_DECODED, BrokenCsv, CsvFile, open_csv, visible
 from ferry.core.findings import Level, Place
+from ferry.core.model import Jsonable
 from ferry.ledger.entries import AGAIN
 from ferry.vendors.domo.vocabulary import NULL
 
@@ -52,7 +53,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Item(Jsonable):
     """One datasource of the batch. `already` says why nothing is to be sent for it; empty if it is to be migrated."""
 
     id: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferry.core.errors import BatchRefused
 from ferry.core.findings import Level
+from ferry.core.model import Jsonable
 from ferry.ledger.entries import Kind
 from ferry.steps.checking import report
 from ferry.vendors.domo.checks import InstanceCheck, Moved
@@ -28,11 +29,11 @@ SAID = 3
 MOST = 1000
 """Tasks that are made of one batch, at most: Airflow maps no more than 1024 ([core] max_map_length). A larger batch puts several
 datasources into each."""
-HEADER = tuple(Item.__slots__)
+HEADER = tuple(column.name for column in fields(Item))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Jsonable):
     """What was found when the batch was checked: what later steps go by, whatever becomes of the manifest."""
 
     account_id: str
@@ -103,7 +104,7 @@ def plan_of(work: Work) -> Plan:
     checked = work.standing.results.get((CHECK, ""))
     if checked is None or not checked.data.get("passed"):
         raise _unchecked(work)
-    return Plan(**checked.data["plan"])
+    return Plan.from_json(checked.data["plan"])
 
 
 def is_planned(work: Work) -> bool:
@@ -144,7 +145,7 @@ def _read(work: Work, evidence_path: str) -> list[Item]:
     with work.desk() as desk:
         path = work.evidence.fetch(evidence_path, desk / "mapping.csv")
         with path.open(encoding="utf-8", newline="") as lines:
-            return [Item(**row) for row in csv.DictReader(lines)]
+            return [Item.from_json(row) for row in csv.DictReader(lines)]
 
 
 def _unchecked(work: Work) -> BatchRefused:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferry.core.model import Jsonable
 from ferry.vendors.microstrategy.content import MetadataObject
 from ferry.vendors.microstrategy.shapes import Json, decoded_tree, members, part
 from ferry.vendors.microstrategy.specs import PackageSpec, TypeRule
@@ -13,7 +14,7 @@ from ferry.vendors.microstrategy.vocabulary import CONFIGURATION, PROJECT, type_
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class Project(Jsonable):
     """A project on one side, by its id there and its name."""
 
     id: str

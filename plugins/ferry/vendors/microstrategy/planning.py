@@ -84,7 +84,9 @@ def planned(work: Work) -> list[Member]:
     found = check_members(work.batch, Findings())
     projects = checked.data["projects"]
     return [
-        Member(member.spec, member.objects, *(Project(**told[side]) if told[side] else None for side in ("source", "target")))
+        Member(
+            member.spec, member.objects, *(Project.from_json(told[side]) if told[side] else None for side in ("source", "target"))
+        )
         for member, told in zip(found, projects, strict=False)
     ]
 
@@ -102,7 +104,7 @@ def target_project(work: Work) -> Project | None:
     checked = work.standing.results.get(("check_batch", ""))
     projects = checked.data.get("projects", []) if checked else []
     told = projects[0]["target"] if len(projects) == 1 else None
-    return Project(**told) if told else None
+    return Project.from_json(told) if told else None
 
 
 def package(work: Work) -> Run:
