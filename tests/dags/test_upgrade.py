@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.serialization.decoders import smart_decode_trigger_kwargs
+from tests.upgrade import stored
 from tests.upgrade.recordings import RECORDINGS
 
 from ferry.core.model import Attempt, Receipt, Run
@@ -252,3 +253,24 @@ def test_keys_of_attempts_and_lists_of_dispatches_are_still_read(recording):
         told = to_dispatch(due)
         assert Attempt.parse(told["attempt"]).batch_id == due["batch_id"]
         assert told["trigger_run_id"] == f"{due['batch_id']}.{due['attempt']}"
+
+
+# What stands in Airflow's database under names of a DAG
+
+
+def test_a_task_that_may_be_waiting_is_still_in_its_dag(dag_bag):
+    there = {(dag.dag_id, task.task_id) for dag in dag_bag.dags.values() for task in dag.tasks}
+    gone = [line for line in stored.frozen("task") if tuple(line) not in there]
+    assert gone == [], "Airflow drops a waiting task that its DAG has no more, and nobody waits for the vendor's run"
+
+
+def test_the_answers_to_a_question_that_was_asked_are_still_answers(dag_bag):
+    tasks = {f"{dag.dag_id}.{task.task_id}": task for dag in dag_bag.dags.values() for task in dag.tasks}
+    for where, *words in stored.frozen("option"):
+        assert " ".join(words) in tasks[where].options, f"{where}: Airflow shows the old question; its answer would be refused"
+
+
+def test_what_a_version_stores_is_written_down_when_it_is_released(dag_bag):
+    known = set(stored.FILE.read_text("utf-8").splitlines())
+    new = [line for line in stored.lines(dag_bag.dags.values()) if line not in known]
+    assert new == [] or not stored.is_released(), "add these lines to tests/upgrade/stored.txt"
