@@ -9,37 +9,36 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ferry.steps import places
 from ferry.vendors import all_vendors
 from scripts.environment import USER
 
 
 def main() -> None:
     """Everything in turn; the first that fails ends it."""
-    airflow("db", "migrate")
-    places.ledger()  # brings its tables up to date
+    run("airflow", "db", "migrate")
+    run("ferry", "migrate")
     log_in(os.environ["ADMIN_PASSWORD"])
     make_pools()
 
 
-def airflow(*command: str, typed: str = "") -> None:
-    """One of Airflow's own commands; what is secret is typed in, because a command line can be read by others."""
-    subprocess.run([sys.executable, "-m", "airflow", *command], input=typed, text=True, check=True)
+def run(*command: str, typed: str = "") -> None:
+    """One of Airflow's or Ferry's own commands; what is secret is typed in, because a command line can be read by others."""
+    subprocess.run([sys.executable, "-m", *command], input=typed, text=True, check=True)
 
 
 def log_in(password: str) -> None:
     """The first person who may log in. Their password is set anew each time: changing it in .env changes it here."""
     person = {"username": USER, "firstname": "Ferry", "lastname": "Admin", "role": "Admin", "email": f"{USER}@example.com"}
     options = [part for name, value in person.items() for part in (f"--{name}", value)]
-    airflow("users", "create", *options, typed=f"{password}\n{password}\n")
-    airflow("users", "reset-password", "--username", USER, typed=f"{password}\n{password}\n")
+    run("airflow", "users", "create", *options, typed=f"{password}\n{password}\n")
+    run("airflow", "users", "reset-password", "--username", USER, typed=f"{password}\n{password}\n")
 
 
 def make_pools() -> None:
     """One pool for each vendor, of the size its card asks for. One that is there keeps the size that somebody gave it."""
     with TemporaryDirectory() as folder:
         known, wanted = Path(folder) / "known.json", Path(folder) / "wanted.json"
-        airflow("pools", "export", str(known))
+        run("airflow", "pools", "export", str(known))
         there = json.loads(known.read_text(encoding="utf-8"))
         new = {
             vendor.pool: {"slots": vendor.pool_slots, "description": f"Calls to {vendor.title}", "include_deferred": False}
@@ -48,7 +47,7 @@ def make_pools() -> None:
         }
         if new:
             wanted.write_text(json.dumps(new), encoding="utf-8")
-            airflow("pools", "import", str(wanted))
+            run("airflow", "pools", "import", str(wanted))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 from tests.upgrade.recordings import RECORDINGS
 
+from ferry.__main__ import main as command
 from ferry.core.errors import LedgerError
 from ferry.core.model import Attempt, Counts, RunState
 from ferry.ledger import database, schema
@@ -132,6 +133,21 @@ def test_many_processes_prepare_an_old_ledger_at_once(old, empty_url, crew, reco
     old.migrate()
     assert old.verify() == []
     assert len(rows_of(old)) == len(recording.ledger)
+
+
+def test_the_command_prepares_an_old_ledger_and_refuses_a_newer_one(old, empty_url, capsys):
+    assert command(["migrate", "--ledger", empty_url]) == 0
+    assert f"is at version {schema.HEAD}" in capsys.readouterr().out
+    assert old.verify() == []
+    with old.database.writing() as connection:
+        connection.execute(text("UPDATE ferry_alembic_version SET version_num = '9999'"))
+    assert command(["migrate", "--ledger", empty_url]) == 2
+    assert "a newer Ferry has used it. Upgrade this installation" in capsys.readouterr().err
+
+
+def test_compose_prepares_both_databases_before_anything_else_runs():
+    init = (Path(__file__).parents[2] / "scripts/compose/init.sh").read_text("utf-8").splitlines()
+    assert init.index("airflow db migrate") + 1 == init.index("python -m ferry migrate")
 
 
 def test_a_next_version_finds_all_of_it(old, recording, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from ferry.ledger.audit import Fault
 from ferry.ledger.evidence import EvidenceStore
 from ferry.ledger.listing import BatchRow
 from ferry.ledger.pack import pack
+from ferry.ledger.schema import HEAD
 from ferry.ledger.store import LedgerStore
 
 Places = Callable[[], tuple[LedgerStore, EvidenceStore]]
@@ -34,6 +35,21 @@ def verify(arguments: list[str], places: Places) -> int:
     except FerryError as error:
         print(error, file=sys.stderr)  # noqa: T201 (a command's output)
         return 2
+
+
+def migrate(arguments: list[str], places: Places) -> int:
+    """Bring the ledger's database to what this version was written for; 0 if it is there, 2 if it could not be."""
+    parser = argparse.ArgumentParser(prog="ferry migrate", description=migrate.__doc__)
+    parser.add_argument("--ledger", help="URL or path of the ledger (default: Airflow's connection ferry_ledger)")
+    chosen = parser.parse_args(arguments)
+    try:
+        ledger = LedgerStore(chosen.ledger) if chosen.ledger else places()[0]
+        ledger.migrate()
+    except FerryError as error:
+        print(error, file=sys.stderr)  # noqa: T201 (a command's output)
+        return 2
+    print(f"the ledger ({ledger.database.name}) is at version {HEAD}")  # noqa: T201 (same)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

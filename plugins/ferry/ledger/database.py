@@ -160,7 +160,7 @@ def _cause(error: SQLAlchemyError) -> str:
 
 def _advice(cause: str) -> str:
     if "no such table" in cause or "does not exist" in cause:
-        return "If it is new, run `python -m ferry verify` once, which prepares it; else check the connection ferry_ledger."
+        return "If it is new, run `python -m ferry migrate` once; else check the connection ferry_ledger."
     if "locked" in cause or "lock timeout" in cause:
         return f"Other writers kept it busy for {BUSY_SECONDS} s: try again, and find out who holds it open."
     return "Nothing was sent. Check that the database is up and the connection ferry_ledger names it, then try again."
