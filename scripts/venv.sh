@@ -37,7 +37,8 @@ if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv
 fi
 
-if [ "$stamp" -nt "$list" ] && [ "$stamp" -nt pyproject.toml ]; then
+# requirements-dev.txt takes in requirements.txt, which alone may have changed.
+if [ "$stamp" -nt "$list" ] && [ "$stamp" -nt requirements.txt ] && [ "$stamp" -nt pyproject.toml ]; then
     exit 0
 fi
 echo "Installing the packages of $list into .venv (once; about 90 seconds) ..."

@@ -375,6 +375,24 @@ def test_a_python_that_is_too_old_is_named_with_what_to_do(tmp_path):
     assert "make PYTHON=" in done.stderr
 
 
+def test_the_environment_of_the_tests_is_renewed_when_only_requirements_txt_has_changed(tmp_path):
+    """A Python of its own that says what it is asked to install."""
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho asked: $*\n")
+    python.chmod(0o755)
+    for age, name in enumerate(["requirements.txt", ".venv/stamp", "pyproject.toml", "requirements-dev.txt"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    command = [ROOT / "scripts" / "venv.sh", "requirements-dev.txt", ".venv/stamp"]
+
+    def told() -> str:
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert "--requirement requirements-dev.txt" in told()
+    assert told() == "", "everything is as it should be"
+
+
 # A new vendor
 
 
