@@ -58,7 +58,8 @@ def shape_of(store):
             "SELECT prosrc FROM pg_proc WHERE proname LIKE 'ferry_ledger%'",
         )
         columns = [
-            str((one["name"], str(one["type"]), one["nullable"])) for one in inspect(connection).get_columns("ferry_ledger")
+            str((one["name"], str(one["type"]), one["nullable"], one["default"]))
+            for one in inspect(connection).get_columns("ferry_ledger")
         ]
         return sorted(columns + [row[0] for query in queries for row in connection.execute(text(query))])
 
