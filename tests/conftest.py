@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 HOME = Path(tempfile.mkdtemp(prefix="ferry-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 DAGS = Path(__file__).resolve().parent.parent / "dags"
@@ -32,3 +34,12 @@ os.environ |= {
     "AIRFLOW__API_AUTH__JWT_SECRET": "made-up-for-tests-only-" + "x" * 48,
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
 }
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """A store that speaks S3; each test makes a bucket of its own."""
+    from tests.s3 import store
+
+    with store(tmp_path_factory.mktemp("s3") / "moto.log") as running:
+        yield running

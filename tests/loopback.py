@@ -87,6 +87,8 @@ def _converse(connection: socket.socket, server: Loopback) -> None:
             method, target, _ = first.split(" ", 2)
             headers = [tuple(line.split(": ", 1)) for line in _head(stream)]
             asked = Asked(target, method, headers, 0)  # type: ignore[arg-type]
+            if asked.header("Expect") == "100-continue":  # clients of S3 send no body before they are told to
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             for piece in _body(stream, asked):
                 asked.size += len(piece)
                 asked.body = (asked.body + piece)[:4096]

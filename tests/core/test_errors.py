@@ -61,6 +61,7 @@ def test_what_a_retry_may_cure_is_a_short_list():
         "LedgerError",
         "LedgerConflict",
         "LedgerFull",
+        "StorageUnavailable",
         "VendorUnavailable",
         "TransferBroken",
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.s3 import environment
 from upath import UPath
 
 from ferry.core.errors import LedgerError
@@ -16,16 +17,20 @@ from ferry.core.model import Attempt
 from ferry.ledger.entries import Draft, Kind, Origin, Verdict
 from ferry.ledger.evidence import EvidenceStore, safe_name
 from ferry.ledger.pack import pack
+from ferry.steps import places
 
 FIRST = Attempt("fenergo", "api.example.com:8443", "clients-1", 1)
 ANNA = Origin("migrate_fenergo", "run-1", "reconcile", 1, "anna")
 STEP = "fenergo/api.example.com_8443/clients-1/1/fetch_errors"
 
 
-@pytest.fixture(params=["local", "remote"])
-def evidence(request, tmp_path):
-    remote = request.param == "remote"
-    return EvidenceStore(UPath(f"memory://{uuid4().hex}/evidence") if remote else tmp_path / "evidence")
+@pytest.fixture(params=["local", "memory", "s3"])
+def evidence(request, tmp_path, monkeypatch):
+    if request.param == "s3":
+        store = request.getfixturevalue("s3")
+        environment(monkeypatch, store.url, store.bucket())
+        return places.evidence()
+    return EvidenceStore(UPath(f"memory://{uuid4().hex}/evidence") if request.param == "memory" else tmp_path / "evidence")
 
 
 def sha256(content: bytes) -> str:

@@ -6,6 +6,9 @@
     ├── NotBalanced             a batch was settled and not every record arrived: its message says which and what to correct
     ├── LedgerError             the ledger refuses or cannot be reached: nothing is sent without it
     │   └── LedgerConflict      another writer was first: read again and decide again
+    ├── StorageError            the place of batches or evidence, where it is no folder
+    │   ├── StorageUnavailable  it gave no usable answer: wait and ask again
+    │   └── StorageRefused      a clear no: correct URL, bucket, connection or rights
     ├── VendorError             the vendor, or the way to it
     │   ├── VendorUnavailable   no usable answer to a repeatable call: wait and ask again
     │   ├── AnswerLost          no answer to a call that must not be repeated: look, or ask a person; never send
@@ -70,6 +73,20 @@ class LedgerError(FerryError):
 
 class LedgerConflict(LedgerError):
     """Another writer appended first. Read the batch again and decide again."""
+
+
+class StorageError(FerryError):
+    """The store of batches or evidence, or the way to it."""
+
+
+class StorageUnavailable(StorageError):
+    """The store gave no usable answer, after the asking again that its client does by itself."""
+
+    retry_later = True
+
+
+class StorageRefused(StorageError):
+    """The store said no, or cannot be found by what it was called."""
 
 
 class VendorError(FerryError):

@@ -55,7 +55,7 @@ def migrate(arguments: list[str], places: Places) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ferry verify", description=__doc__)
     parser.add_argument("--ledger", help="URL or path of the ledger (default: Airflow's connection ferry_ledger)")
-    parser.add_argument("--evidence", help="URL or folder of the evidence (default: FERRY_EVIDENCE)")
+    parser.add_argument("--evidence", help="URL or folder of the evidence, without a connection (default: FERRY_EVIDENCE)")
     parser.add_argument(
         "--heads", type=Path, help="file that remembers each chain's head: what was remembered must still be there"
     )

@@ -70,9 +70,9 @@ class EvidenceStore:
     def files_of(self, vendor: str, environment: str, batch_id: str) -> list[str]:
         """The paths of a batch's files, in order."""
         top = self.root / self.folder_of(vendor, environment, batch_id)
-        found = [path for path in top.rglob("*") if path.is_file() and not path.name.endswith(_PART)] if top.exists() else []
-        # By text: Airflow's storage path cannot be relative.
-        return sorted(path.path.removeprefix(self.root.path).lstrip("/") for path in found)
+        # One listing, where a walk would ask a remote store once for each file.
+        found = (str(path) for path in top.fs.find(top.path))
+        return sorted(path.removeprefix(self.root.path).lstrip("/") for path in found if not path.endswith(_PART))
 
     @contextmanager
     def opened(self, path: str) -> Iterator[IO[bytes]]:
@@ -113,7 +113,8 @@ class EvidenceStore:
     def _file(self, attempt: Attempt, step: str, name: str, content: Iterable[bytes]) -> Filed:
         top = self.folder_of(attempt.vendor, attempt.environment, attempt.batch_id)
         folder = f"{top}/{attempt.number}/{safe_name(step)}"
-        (self.root / folder).mkdir(parents=True, exist_ok=True)
+        if self._is_local:
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="ferry-evidence-") as elsewhere:
             # Beside its later name where a link can give it that name; a remote store gets the file once, when its hash is known.
             part = Path(str(self.root / folder) if self._is_local else elsewhere) / f".{uuid4().hex}{_PART}"
@@ -136,7 +137,10 @@ class EvidenceStore:
         )
 
     def _claim(self, part: Path, target: UPath) -> bool:
-        """True if the name was free. A hard link takes it in one move, so that two writers cannot both get it."""
+        """True if the name was free. A hard link takes it in one move, so that two writers cannot both get it.
+
+        S3 takes a whole object under a condition, which comes to the same; an upload that breaks off leaves nothing.
+        """
         if self._is_local:
             try:
                 Path(str(target)).hardlink_to(part)
@@ -145,11 +149,12 @@ class EvidenceStore:
             except OSError:  # a file system without hard links: two writers of one name in one instant could still meet there
                 return not target.exists() and bool(part.replace(str(target)))
             return True
-        if target.exists():
+        if target.exists():  # a few bytes, where the condition would be told after a whole upload
             return False
-        with part.open("rb") as source, target.open("wb") as sink:
-            for chunk in chunks(source):
-                sink.write(chunk)
+        try:
+            target.fs.put_file(str(part), target.path, mode="create")
+        except FileExistsError:
+            return False
         return True
 
 

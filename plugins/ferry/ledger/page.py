@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ferry.core.errors import LedgerError
+from ferry.core.errors import LedgerError, StorageError
 from ferry.ledger.entries import Standing, Verdict
 from ferry.ledger.evidence import CHUNK, EvidenceStore, safe_name
 from ferry.ledger.pack import pack
@@ -57,6 +57,10 @@ def ledger_page(
     @app.exception_handler(LedgerError)
     def unreachable(_request: Request, error: LedgerError) -> Response:
         return _html("broken.html", status=503, heading="The ledger cannot be read", message=str(error), faults=[])
+
+    @app.exception_handler(StorageError)
+    def unfetchable(_request: Request, error: StorageError) -> Response:
+        return _html("broken.html", status=503, heading="The files cannot be read", message=str(error), faults=[])
 
     @app.get("/")
     def batches(vendor: str = "", verdict: str = "", page: Page = 1) -> Response:

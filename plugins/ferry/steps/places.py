@@ -91,5 +91,9 @@ def ledger_at(url: str) -> LedgerStore:
 
 def _storage(variable: str, default: Path) -> Folder:
     told = os.environ.get(variable) or str(default)
+    if told.startswith("s3://"):
+        from ferry.steps.storage import s3_path
+
+        return s3_path(told, variable)
     path: UPath = ObjectStoragePath(told if "://" in told else f"file://{Path(told).resolve()}")  # type: ignore[assignment]
     return path
