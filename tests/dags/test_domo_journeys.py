@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
 
 import pytest
 from instance import ACCOUNTS, CUSTOMERS, LINES, MIGRATE, ORDERS, REVERSE, SNOWFLAKE, THREE
+from tests.s3 import environment
 
+from ferry.core.errors import StorageUnavailable
 from ferry.ledger.entries import Kind, Verdict
 from ferry.steps.people import APPROVE, REJECT
 from ferry.vendors.domo.operators import LOOK_AGAIN, MENDING, NOT_MOVED
@@ -634,3 +637,28 @@ def test_a_disk_that_is_full_loses_no_answer(instance, unsent, monkeypatch):
     with unsent() as work:
         assert start(work, [ORDERS]) == {"COMPLETE": 1}
         assert work.standing.results["start_run", ORDERS].ref
+
+
+def test_a_store_that_goes_away_with_the_call_loses_no_answer(instance, unsent, monkeypatch):
+    from ferry.ledger.evidence import EvidenceStore
+    from ferry.vendors.domo.starting import start
+
+    def away(*_, **__):
+        raise StorageUnavailable("The store gave no usable answer.")
+
+    monkeypatch.setattr(EvidenceStore, "_file", away)
+    with unsent() as work:
+        assert start(work, [ORDERS]) == {"COMPLETE": 1}
+        assert work.standing.results["start_run", ORDERS].ref
+
+
+def test_a_store_that_is_away_before_the_call_leaves_no_intent(instance, unsent, monkeypatch):
+    from ferry.vendors.domo.starting import start
+
+    batches = os.environ["FERRY_BATCHES"]
+    environment(monkeypatch, "http://127.0.0.1:1", "bucket")
+    monkeypatch.setenv("FERRY_BATCHES", batches)
+    with unsent() as work, pytest.raises(StorageUnavailable):
+        start(work, [ORDERS])
+    assert work.may_send(ORDERS)
+    assert instance.posts(ORDERS) == 0

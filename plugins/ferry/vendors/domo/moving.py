@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from ferry.core.errors import LedgerError, VendorRefused
+from ferry.core.errors import LedgerError, StorageError, VendorRefused
 from ferry.core.model import Run, RunState
 from ferry.ledger.entries import UNDO, Kind, LedgerFull
 from ferry.vendors.domo.api import moved
@@ -181,9 +181,11 @@ class Mover:
         )
 
     def _verb(self, datasource: str, filed: list[Filed]) -> Callable[[DomoApi], Exchange[Run]]:
+        # Before the intent is written: read after it, a store that is away would leave an intent of which nothing was sent.
+        item = self._items[datasource] if self.direction is Direction.FORWARD else None
+
         def verb(api: DomoApi) -> Exchange[Run]:
-            if self.direction is Direction.FORWARD:
-                item = self._items[datasource]
+            if item is not None:
                 answer = yield from api.migrate(datasource, self.plan.account_id, item.coordinates)
             else:
                 answer = yield from api.reverse(datasource)
@@ -193,11 +195,11 @@ class Mover:
         return verb
 
     def _file(self, datasource: str, answer: Answer, filed: list[Filed]) -> None:
-        """Keep the answer as it came. A full disk must not lose what it says: the ledger takes state and toe either way."""
+        """Keep the answer as it came. A full disk, or a store that is away, must not lose what it says: the ledger takes it."""
         work = self.work
         try:
             filed.append(work.evidence.file_json(work.attempt, work.step, f"{datasource}.json", answer.raw))
-        except (OSError, LedgerError) as error:
+        except (OSError, LedgerError, StorageError) as error:
             log.error("Domo's answer for %s (toe %s) could not be kept as a file: %s", datasource, answer.toe, error)  # noqa: TRY400 (the disk's word is all there is)
 
     def _stands_already(self, datasource: str, there: Candidate, fate: Fate) -> None:
