@@ -9,11 +9,12 @@ from tests.s3 import KEY, SECRET, Store, command, connection, environment, until
 from ferry.ledger.entries import Verdict
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
+from scripts.client import ApiError
 from scripts.environment import ROOT, free_ports
 from scripts.people import ENDED, People
 from scripts.rehearsal import demo_batches
 from scripts.setting import prepare
-from scripts.stack import ApiError, Stack
+from scripts.stack import Stack
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(600)]
 BEGUN = {"fenergo/clients-good", "domo/sales-live", "dmm/customers-export"}
