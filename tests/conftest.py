@@ -21,8 +21,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.get_closest_marker("real") is None, "ferry" in getattr(item, "fixturenames", ())))
 
 
+FOR_TESTS = {"FERRY_REQUIRE_POSTGRES", "FERRY_COMPOSE", "FERRY_LARGE_GIB"}
+"""What a person or a build machine says to the tests; the rest would be settings of another Ferry."""
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "FERRY_"))]:
-    del os.environ[name]
+    if name not in FOR_TESTS:
+        del os.environ[name]
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
     "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
