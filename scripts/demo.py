@@ -84,7 +84,7 @@ def rehearse(
     prepare(client, batches)
     introduce(console, client, batches)
     with Progress(console, client, ledger, batches) as progress:
-        people = People(console, client, batches)
+        people = People(console, client, ledger, batches)
         people.begin()
         begin()
         client.wait_for(lambda: look(progress, people) and all_ended(client, people), "the batches to end", patience, every=1.0)

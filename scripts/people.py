@@ -10,14 +10,17 @@ from typing import Any
 
 from rich.console import Console
 
+from ferry.ledger.entries import Standing
+from ferry.ledger.store import LedgerStore
 from scripts.client import ApiError, Client
-from scripts.rehearsal import DemoBatch
+from scripts.outcome import standing_of
+from scripts.rehearsal import DemoBatch, rehearsal, started
 
 READING = 8.0
 """Seconds before a question is answered: Airflow 3.3.2 fails a task whose answer comes just when its worker lets go of it, which
 is about five seconds after the question."""
 WHO = "answered in the demo"
-WAIT = "await_run"
+WAIT, LOST = "await_run", "confirm_start"
 ENDED = ("success", "failed")
 """States of a DAG run that is over."""
 
@@ -37,9 +40,9 @@ class Deed:
 class People:
     """Whoever sits before the screen."""
 
-    def __init__(self, console: Console, stack: Client, batches: list[DemoBatch]) -> None:
-        self._console, self._stack = console, stack
-        self._expected = {batch.batch_id: batch.expected for batch in batches}
+    def __init__(self, console: Console, stack: Client, ledger: LedgerStore, batches: list[DemoBatch]) -> None:
+        self._console, self._stack, self._ledger = console, stack, ledger
+        self._batches = {batch.batch_id: batch for batch in batches}
         self._deeds = list(deeds(batches))
         self._begun = [batch for batch in batches if batch.expected.begins]
         self._given: set[str] = set()
@@ -50,15 +53,18 @@ class People:
             self._stack.sandbox("POST", f"/{batch.vendor}/records", {"id": batch.batch_id, **batch.expected.begins})
 
     def answer(self) -> None:
-        """Answer every question that has stood for a while and that a demo.yaml has an answer to."""
+        """Answer what has stood for a while: what a demo.yaml has an answer to, and whether a lost start was heard."""
         wanted = {"response_received": "false", "state": "awaiting_input", "limit": 100}
         asked = self._stack.api("GET", "/dags/~/dagRuns/~/hitlDetails", **wanted)["hitl_details"]
         for question in asked:
             ti = question["task_instance"]
-            expected = self._expected.get(ti["dag_run_id"].rpartition(".")[0])
-            option = expected.answers.get(ti["task_id"]) if expected else None
-            if expected and option and _age(question) > READING:
-                self._say(question, option, expected.reads.get(ti["task_id"], {}))
+            batch = self._batches.get(ti["dag_run_id"].rpartition(".")[0])
+            if batch is None or _age(question) < READING:
+                continue
+            if option := batch.expected.answers.get(ti["task_id"]):
+                self._say(question, option, self._looked_up(batch.expected.reads.get(ti["task_id"], {})))
+            elif ti["task_id"] == LOST and (found := self._found(batch)):
+                self._say(question, question["options"][0], dict.fromkeys(question["params"], found))
 
     def trigger(self) -> bool:
         """Trigger what comes after, or beside, other DAG runs; true once all of that has ended, and what was begun elsewhere."""
@@ -98,10 +104,25 @@ class People:
                 raise
             return ""
 
-    def _say(self, question: dict[str, Any], option: str, reads: Mapping[str, str]) -> None:
+    def _looked_up(self, reads: Mapping[str, str]) -> dict[str, str]:
+        return {field: str(self._stack.sandbox("GET", where)["value"]) for field, where in reads.items()}
+
+    def _found(self, batch: DemoBatch) -> str:
+        """The run that a start has begun without Ferry's hearing of it; only if something was killed in that very moment."""
+        told = rehearsal(batch.vendor)
+        runs = started(told, self._stack.sandbox("GET", f"/{batch.vendor}/state"))
+        mine = standing_of(self._ledger, batch)
+        last = mine.last if mine else None
+        known = {one.ref for other in self._others(batch) for one in other.attempts}
+        return next((ref for ref in reversed(runs) if ref not in known and last and last.ref in {"", ref}), "")
+
+    def _others(self, batch: DemoBatch) -> list[Standing]:
+        others = [one for one in self._batches.values() if one is not batch and one.vendor == batch.vendor]
+        return [found for one in others if (found := standing_of(self._ledger, one))]
+
+    def _say(self, question: dict[str, Any], option: str, looked_up: Mapping[str, str]) -> None:
         ti = question["task_instance"]
         path = f"/dags/{ti['dag_id']}/dagRuns/{ti['dag_run_id']}/taskInstances/{ti['task_id']}/{ti['map_index']}/hitlDetails"
-        looked_up = {field: str(self._stack.sandbox("GET", where)["value"]) for field, where in reads.items()}
         if self._given & set(looked_up.values()):
             return  # a one-time password stays on its page until it is used; somebody else has just read this one
         form = {field: looked_up.get(field, WHO if field == "comment" else "") for field in question["params"]}

@@ -67,6 +67,8 @@ class Rehearsal(Strict):
     """Where the state lists the vendor's runs, each with the fields named next."""
     ref: str = "id"
     starts: str = "starts"
+    executions: str = ""
+    """Where it lists what starts came to, by the ids that Ferry knows, if `runs` lists something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,14 @@ def rehearsal(vendor: str, root: Path = BATCHES) -> Rehearsal:
         return Rehearsal.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
         raise DemoError(f"{path} is not usable: {error}") from error
+
+
+def started(told: Rehearsal, state: Any) -> list[str]:
+    """The refs of runs that the vendor has started, as it lists them."""
+    if told.executions:
+        return [str(one["id"]) for one in _at(state, told.executions)]
+    runs = _at(state, told.runs) if told.runs else []
+    return [str(run[told.ref]) for run in runs if int(run[told.starts])]
 
 
 def started_twice(told: Rehearsal, state: Any) -> list[str]:

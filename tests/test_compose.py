@@ -1,5 +1,6 @@
 """docker-compose.yaml and `make env`, as far as they can be held to something without Docker."""
 
+import json
 import re
 import shutil
 import stat
@@ -104,6 +105,15 @@ def test_the_image_takes_only_what_is_pinned_and_nothing_that_is_private():
     assert re.findall(r"pip install (?!--no-cache-dir --no-deps)", told) == []
     assert "ARG" not in told
     assert {".env", "var", ".git"} <= set((ROOT / ".dockerignore").read_text().splitlines())
+
+
+def test_the_examples_connections_lead_to_the_sandbox_as_the_vendors_cards_say():
+    known = {}
+    for vendor in all_vendors().values():
+        known |= vendor.sandbox_connections("http://sandbox:8765")
+    told = re.findall(r"AIRFLOW_CONN_(\w+): \$\{(\w+_CONNECTION):\?", TEXT)
+    mine = {name.lower(): json.loads(EXAMPLE[variable].strip("'")) for name, variable in told if name != "FERRY_STORAGE"}
+    assert mine == known
 
 
 # make env

@@ -23,7 +23,8 @@ from scripts.setting import DISPATCH
 
 SLOWER = 2.0
 """How much longer the batches may take here: seven processes of Airflow's share the machine, and some may be killed meanwhile."""
-AWAKE = 180.0
+AWAKE = 400.0
+"""Seconds until Airflow is up, on a small machine that has just built its image."""
 
 
 class Composed(Client):

@@ -6,4 +6,4 @@ cd "$(dirname "$0")/../.."
 if docker compose version >/dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi
 export COMPOSE_PROFILES=rehearsal
 $compose up --detach --build
-exec $compose --profile demo run --rm demo
+exec $compose --profile demo run --no-deps --rm demo

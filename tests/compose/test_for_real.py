@@ -95,7 +95,7 @@ class Project:
         return [one["Name"] for one in states if (one["State"].get("Health") or {"Status": "healthy"})["Status"] != "healthy"]
 
     def demo(self, meanwhile=lambda _: None) -> tuple[int, str]:
-        command = self.command("--profile", "demo", "run", "--rm", "-T", "demo")
+        command = self.command("--profile", "demo", "run", "--no-deps", "--rm", "-T", "demo")
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             told: list[str] = []
             reader = Thread(target=lambda: told.extend(self.read(process.stdout)))

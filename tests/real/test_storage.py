@@ -50,7 +50,7 @@ def stored(tmp_path_factory):
 
 def move(stack, chosen):
     """Every batch to its end; people answer and trigger what is for people."""
-    people = People(Console(quiet=True), stack, chosen)
+    people = People(Console(quiet=True), stack, LedgerStore(str(stack.ledger)), chosen)
     begun = [batch for batch in chosen if batch.name in BEGUN]
     for batch in begun:
         stack.wait_for(lambda batch=batch: triggered(stack, batch), f"Airflow to take {batch.name}", 60)

@@ -17,6 +17,7 @@ vendor, [A] our assumption, kept in one place or tolerated either way.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from ferry.vendors import NUMBER, TEXT, WHOLE, YES_NO, Vendor, form_field
 
@@ -71,7 +72,13 @@ def sandbox_connections(base_url: str) -> dict[str, dict[str, Any]]:
             "conn_type": "anon",
             "host": f"{base_url}/anon",
             "password": "anon_ferry_demo_key",
-            "extra": {"sandbox": True, "requests_per_second": 20, "poll_seconds": 3, **paths},
+            "extra": {
+                "link_hosts": urlsplit(base_url).hostname,
+                "sandbox": True,
+                "requests_per_second": 20,
+                "poll_seconds": 3,
+                **paths,
+            },
         }
     }
 

@@ -16,6 +16,7 @@ Marks in this folder, as in the vendor's contract: [D] documented, [S] second-ha
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from ferry.vendors import NUMBER, TEXT, WHOLE, YES_NO, Vendor, form_field
 
@@ -58,6 +59,7 @@ def sandbox_connections(base_url: str) -> dict[str, dict[str, Any]]:
             "extra": {
                 "tenant_id": "11111111-2222-3333-4444-555555555555",
                 "token_url": f"{base_url}/fenergo/connect/token",
+                "link_hosts": urlsplit(base_url).hostname,
                 "sandbox": True,
             },
         }
