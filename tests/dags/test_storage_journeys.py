@@ -52,12 +52,13 @@ def test_a_migration_that_people_began_becomes_a_batch_on_s3(organisation, drive
 def test_no_key_of_the_store_comes_up_anywhere(house, s3, stored, capfd, caplog):
     """A journey that goes well, and one whose store lets nobody in any more."""
     house.batch("good")
+    house.batch("locked-out")
     stored()
     assert str(house.play("migrate_fenergo", batch_id="good").state) == "success"
     assert house.last("good").verdict is Verdict.BALANCED
     s3.ask_for_rights()
     try:
-        assert str(house.play("migrate_fenergo", batch_id="good", force_new_attempt=True).state) == "failed"
+        assert str(house.play("migrate_fenergo", batch_id="locked-out").state) == "failed"
     finally:
         s3.let_all_in()
     said = caplog.text + "".join(capfd.readouterr())

@@ -147,8 +147,9 @@ def test_the_command_prepares_an_old_ledger_and_refuses_a_newer_one(old, empty_u
 
 
 def test_compose_prepares_both_databases_before_anything_else_runs():
-    init = (Path(__file__).parents[2] / "scripts/compose/init.sh").read_text("utf-8").splitlines()
-    assert init.index("airflow db migrate") + 1 == init.index("python -m ferry migrate")
+    init = (Path(__file__).parents[2] / "scripts/compose/init.py").read_text("utf-8")
+    steps = [line.strip() for line in init[init.index("def main()") :].splitlines()[2:4]]
+    assert steps == ['run("airflow", "db", "migrate")', 'run("ferry", "migrate")']
 
 
 def test_a_next_version_finds_all_of_it(old, recording, tmp_path, monkeypatch):

@@ -23,13 +23,14 @@ AT_ONCE = [
     VendorRefused,
     errors.BadCredentials,
     errors.NotFound,
+    errors.StorageRefused,
     errors.VendorNonsense,
     InputChanged,
     InputMoved,
     NotHolder,
     Overtaken,
 ]
-LATER = [LedgerError, errors.LedgerConflict, LedgerFull, VendorUnavailable, TransferBroken]
+LATER = [LedgerError, errors.LedgerConflict, LedgerFull, errors.StorageUnavailable, VendorUnavailable, TransferBroken]
 
 
 def decide(error, try_number=1):
@@ -55,7 +56,7 @@ def test_every_kind_of_error_is_in_one_of_the_lists():
             yield from family(child)
 
     shared = {kind for kind in family(FerryError) if kind.__module__.startswith(("ferry.core", "ferry.ledger", "ferry.steps"))}
-    assert shared - {errors.VendorError} == set(AT_ONCE + LATER)
+    assert shared - {errors.VendorError, errors.StorageError} == set(AT_ONCE + LATER)
 
 
 @pytest.mark.parametrize(("number", "ceiling"), [(1, 15), (2, 30), (3, 60), (4, 120), (7, 600), (40, 600)])
