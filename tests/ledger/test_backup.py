@@ -73,7 +73,8 @@ class Servers:
 def servers(postgres_server, tmp_path_factory):
     found = Servers(postgres_server, tmp_path_factory.mktemp("dump"))
     if not (found.programs / "pg_dump").exists() and not shutil.which("pg_dump"):
-        pytest.skip("pg_dump is neither beside the server's programs nor on PATH.")
+        missing = "pg_dump is neither beside the server's programs nor on PATH."
+        (pytest.fail if os.environ.get("FERRY_REQUIRE_POSTGRES") else pytest.skip)(missing)
     return found
 
 

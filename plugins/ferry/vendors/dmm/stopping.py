@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 STOP = "stop_run"
 ASKED = "stopping"
 """Key in the data of the entry that says a stop is about to be asked for."""
+HEARD = 30.0
+"""Seconds after which the triggerer has certainly noticed that a person ended the wait, and has asked for the stop."""
 REFUSED = "stop_refused"
 """Key in the data of the entry that says that DMM said no: it had ended, perhaps."""
 
@@ -170,7 +172,8 @@ def settle_batch(work: Work) -> dict[str, Any]:
     except NotBalanced as not_yet:
         if not _may_be_ending(standing):
             raise
-        raise VendorUnavailable(f"{not_yet.message} It may be stopping just now, so this is tried again by itself.") from not_yet
+        said = f"{not_yet.message} It may be stopping just now, so this is tried again by itself."
+        raise VendorUnavailable(said, retry_after=HEARD) from not_yet
 
 
 def _may_be_ending(standing: AttemptStanding) -> bool:
