@@ -24,7 +24,7 @@ STOP = "stop_run"
 ASKED = "stopping"
 """Key in the data of the entry that says a stop is about to be asked for."""
 HEARD = 30.0
-"""Seconds after which the triggerer has certainly noticed that a person ended the wait, and has asked for the stop."""
+"""Seconds after which the triggerer has, as a rule, noticed that a person ended the wait and asked for the stop."""
 REFUSED = "stop_refused"
 """Key in the data of the entry that says that DMM said no: it had ended, perhaps."""
 
