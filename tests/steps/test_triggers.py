@@ -260,9 +260,9 @@ def test_a_run_that_was_just_opened_may_be_unknown_at_first(started, six, clock)
 
 def test_a_run_that_stays_unknown_is_red(started, six, clock):
     six.will(answer(404))
-    begin = clock.now
+    sent = since_when(started.standing, "await_run")
     assert isinstance(event_of(trigger(started)), TaskFailedEvent)
-    assert subject.GRACE <= clock.now - begin <= subject.GRACE + subject.OUTAGE_PAUSE
+    assert subject.GRACE <= clock.now - sent <= subject.GRACE + subject.OUTAGE_PAUSE
 
 
 def test_the_same_trouble_is_logged_once(started, six, clock, said):
