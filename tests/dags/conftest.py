@@ -134,12 +134,19 @@ class House:
         return dag.test(run_conf=conf)
 
     def forget(self) -> None:
-        """Begin anew, with an empty ledger."""
+        """Begin anew, with an empty ledger and without evidence, which would remember what was sent."""
         let_go()
+        shutil.rmtree(self.evidence, ignore_errors=True)
         for path in self.home.glob("ledger.db*"):
             path.unlink()
         places.ledger_at.cache_clear()
         self.begin()
+
+    def restore(self) -> None:
+        """Put a backup in the ledger's place that is older than all its batches; the evidence is the same."""
+        self.evidence.rename(self.home / "kept")
+        self.forget()
+        (self.home / "kept").rename(self.evidence)
 
     def begin(self) -> None:
         """Make the ledger's file, if it is to be a copy and is not there."""

@@ -111,6 +111,12 @@ def test_force_opens_a_new_attempt_and_says_who_asked(first, second, store):
     assert "new attempt forced by anna; fenergo batch clients-1, attempt 1 was balanced" in store.of_batch(*BATCH)[-1].note
 
 
+def test_a_first_attempt_is_forced_once_as_well(first, store):
+    assert number(first.admit(force=True)) == ("opened", 1)
+    assert store.of_batch(*BATCH)[-1].data["forced"]
+    assert number(first.admit(force=True)) == ("resumed", 1)
+
+
 def test_force_closes_an_open_attempt_and_names_a_run_that_may_still_go_on(first, second, store):
     attempt = first.admit().attempt
     store.intend(attempt, START, origin=first.origin)

@@ -184,10 +184,13 @@ def test_remembered_heads_name_what_is_missing_since_the_dump(restored, servers,
     assert "is gone or another" in faults[0]
 
 
-def test_a_batch_that_began_after_the_dump_is_sent_again_by_whoever_triggers_it(restored):
-    """The danger itself, so that nobody believes in a guard that does not exist: the page says what to do before unpausing."""
+def test_what_began_after_the_dump_is_known_to_the_evidence_store_alone(restored, tmp_path):
+    """The ledger itself would let it be sent again; the word that every step leaves before it sends keeps it from that."""
     source, copy, _ = restored
     later = source.admit(*PLACE, "later", "d" * 64, ANNA, is_live=bool).attempt
-    assert source.intend(later, START, origin=ANNA).fresh
+    sent = source.intend(later, START, origin=ANNA)
+    EvidenceStore(tmp_path / "evidence").file_intent(sent.entry)
     assert copy.admit(*PLACE, "later", "d" * 64, ANNA, is_live=bool).kind == "opened"
     assert copy.intend(later, START, origin=ANNA).fresh
+    (word,) = copy.forgotten(EvidenceStore(tmp_path / "evidence"), *PLACE, "later")
+    assert word.entry_hash == sent.entry.entry_hash

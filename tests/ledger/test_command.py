@@ -12,6 +12,7 @@ from ferry.core.model import Attempt
 from ferry.ledger.command import verify
 from ferry.ledger.entries import Draft, Kind, Origin, Verdict
 from ferry.ledger.evidence import EvidenceStore
+from ferry.ledger.store import LedgerStore
 
 BATCH = ("fenergo", "api.example.com", "clients-1")
 FIRST = Attempt(*BATCH, 1)
@@ -48,6 +49,16 @@ def test_altered_evidence_is_a_fault_and_ends_with_one(run, tmp_path, capsys):
     next(path for path in (tmp_path / "evidence").rglob("*.txt")).write_text("forged")
     assert run() == 1
     assert "FAULT  fenergo batch clients-1 at api.example.com, entry 2: its evidence" in capsys.readouterr().out
+
+
+def test_what_was_sent_and_the_ledger_has_forgotten_is_a_fault(run, ledger, tmp_path, capsys):
+    evidence, later = EvidenceStore(tmp_path / "evidence"), LedgerStore(str(tmp_path / "later.db"))
+    later.migrate()
+    attempt = later.admit(*BATCH[:2], "clients-2", "a" * 64, ANNA, is_live=lambda _: True).attempt
+    evidence.file_intent(later.intend(attempt, "start_run", origin=ANNA).entry)
+    assert run() == 1
+    told = capsys.readouterr().out
+    assert "FAULT  fenergo batch clients-2 at api.example.com, entry 2: there is word that `start_run` of attempt 1" in told
 
 
 def test_a_chain_cut_off_at_its_end_shows_against_heads_kept_elsewhere(run, ledger, tmp_path, capsys):

@@ -15,12 +15,14 @@ from upath import UPath
 from ferry.core.errors import LedgerError
 from ferry.core.model import Attempt
 from ferry.ledger.entries import Draft, Kind, Origin, Verdict
-from ferry.ledger.evidence import EvidenceStore, safe_name
+from ferry.ledger.evidence import EvidenceStore, Sent, safe_name
 from ferry.ledger.pack import pack
+from ferry.ledger.store import LedgerStore
 from ferry.steps import places
 
 FIRST = Attempt("fenergo", "api.example.com:8443", "clients-1", 1)
 ANNA = Origin("migrate_fenergo", "run-1", "reconcile", 1, "anna")
+PLACE = ("fenergo", "api.example.com:8443")
 STEP = "fenergo/api.example.com_8443/clients-1/1/fetch_errors"
 
 
@@ -45,6 +47,37 @@ def test_a_file_is_kept_byte_for_byte_where_its_batch_and_step_say(evidence, tmp
     with evidence.opened(filed.path) as file:
         assert file.read() == content
     assert evidence.files_of("fenergo", "api.example.com:8443", "clients-1") == [filed.path]
+
+
+def intended(store, batch_id, step="start_run", key=""):
+    attempt = store.admit(*PLACE, batch_id, "a" * 64, ANNA, is_live=bool).attempt
+    return store.intend(attempt, step, origin=ANNA, key=key).entry
+
+
+def test_there_is_word_of_every_intent_by_batch_and_in_all(evidence, sqlite_store):
+    assert evidence.intents() == evidence.intents(*PLACE, "clients-1") == []
+    one, two, other = (intended(sqlite_store, *what) for what in [("b-1",), ("b-1", "open run", "x/y"), ("b-2",)])
+    for intent in (two, one, other, one):
+        evidence.file_intent(intent)
+    evidence.file_text(FIRST, "sent", "1-start_run-1.json", "no word of an intent")
+    assert evidence.intents("fenergo", "api.example.com:8443", "b-1") == [
+        Sent("fenergo", "api.example.com_8443", "b-1", 1, "start_run", 2, one.entry_hash),
+        Sent("fenergo", "api.example.com_8443", "b-1", 1, "open_run", 3, two.entry_hash),
+    ]
+    assert [sent.entry_hash for sent in evidence.intents()] == [one.entry_hash, two.entry_hash, other.entry_hash]
+    assert evidence.files_of("fenergo", "api.example.com:8443", "b-1") == [], "it is no evidence of the batch"
+
+
+def test_a_ledger_says_what_it_has_forgotten(evidence, sqlite_store, tmp_path):
+    for batch_id in ("b-1", "b-2"):
+        evidence.file_intent(intended(sqlite_store, batch_id))
+    older = LedgerStore(str(tmp_path / "older.db"))
+    older.migrate()
+    evidence.file_intent(intended(older, "b-1"))
+    assert [sent.batch_id for sent in older.forgotten(evidence)] == ["b-1", "b-2"]
+    assert len(older.forgotten(evidence, "fenergo", "api.example.com:8443", "b-1")) == 1
+    assert older.forgotten(evidence, "fenergo", "api.example.com:8443", "b-3") == []
+    assert len(sqlite_store.forgotten(evidence)) == 1
 
 
 def test_secrets_do_not_get_into_json_and_text(evidence):
@@ -88,7 +121,7 @@ def test_a_file_that_breaks_off_leaves_nothing_behind(evidence):
         raise RuntimeError("gone")
 
     with pytest.raises(RuntimeError, match="gone"):
-        evidence._file(FIRST, "fetch_errors", "errors.csv", broken())
+        evidence._file(STEP, "errors.csv", broken())
     assert [path for path in evidence.root.rglob("*") if path.is_file()] == []
 
 

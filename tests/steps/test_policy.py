@@ -11,7 +11,7 @@ from ferry.core.errors import AnswerLost, FerryError, LedgerError, TransferBroke
 from ferry.core.zipfiles import BadZip
 from ferry.ledger.entries import InputChanged, LedgerFull, NotHolder
 from ferry.steps.policy import DEFAULT_ARGS, FIRST_DELAY, LONGEST_DELAY, FerryRetryPolicy, batch_params, tags
-from ferry.steps.work import InputMoved, Overtaken
+from ferry.steps.work import InputMoved, LedgerOutdated, Overtaken
 
 AT_ONCE = [
     FerryError,
@@ -27,6 +27,7 @@ AT_ONCE = [
     errors.VendorNonsense,
     InputChanged,
     InputMoved,
+    LedgerOutdated,
     NotHolder,
     Overtaken,
 ]

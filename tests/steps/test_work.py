@@ -1,6 +1,8 @@
 """Sending once: whoever finds an intent without a result never sends, and only a certain no frees the step."""
 
+import sqlite3
 import time
+from contextlib import closing, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -8,11 +10,14 @@ from tests.loopback import answer, loopback
 from tests.steps.conftest import ORIGIN
 from tests.steps.six import SixHook
 
-from ferry.core.errors import BadInput, LedgerError, VendorError, VendorNonsense, VendorRefused, VendorUnavailable
+from ferry.core.errors import BadInput, LedgerError, StorageError, VendorError, VendorNonsense, VendorRefused, VendorUnavailable
 from ferry.core.model import Run, RunState
 from ferry.ledger.entries import Kind, LedgerFull, NotHolder, Origin, Verdict
+from ferry.steps import places
 from ferry.steps.operators import parse_attempt
-from ferry.steps.work import Overtaken, Work, connection_of
+from ferry.steps.work import LedgerOutdated, Overtaken, Work, connection_of
+
+OTHER = Origin("migrate_six", "b-1.2", "start_run", 1, "anna")
 
 
 @pytest.fixture
@@ -370,3 +375,98 @@ def test_the_end_of_a_step_ends_its_sessions(two_ends, six, connect):
 def test_a_task_without_an_attempt_says_where_to_look(key):
     with pytest.raises(BadInput, match=r"This DAG run has no attempt: admit_batch failed or was skipped\..*clear admit_batch"):
         parse_attempt(key)
+
+
+# A ledger that was restored from a backup
+
+
+@pytest.fixture
+def restore(ledger, connect, tmp_path):
+    """Keep the ledger as it is now; what comes back puts that copy in its place."""
+    copy = tmp_path / "backup.db"
+    with closing(sqlite3.connect(ledger.folder / "ledger.db")) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return lambda: connect("ferry_ledger", conn_type="sqlite", host=str(copy))
+
+
+def again(work, step="start_run"):
+    return Work(work.attempt, step, ORIGIN, SixHook)
+
+
+def admit(*, force):
+    told = {"connection": "six_default"}
+    batch = ("six", "six.example", "b-1")
+    admitted = places.ledger().admit(*batch, "a" * 64, OTHER, is_live=lambda _: False, force=force, data=told)
+    work = Work(admitted.attempt, "start_run", OTHER, SixHook)
+    work.record(Kind.RESULT, step="open_run", ref="r-1", word="Created")
+    return work
+
+
+@pytest.mark.parametrize("reply", [answer(202), answer(400), None])
+def test_what_a_restored_ledger_has_forgotten_is_not_sent_again(work, six, restore, reply):
+    six.will(reply, answer(202))
+    with suppress(VendorRefused):
+        start(work)
+    restore()
+    with pytest.raises(LedgerOutdated, match=r"\(`start_run` of attempt 1\).*Nothing was sent.*force_new_attempt"):
+        start(again(work))
+    assert len(six.asked) == 1
+    assert not again(work).standing.started, "no intent either: nothing was about to be sent"
+
+
+def test_nor_is_anything_else_of_that_batch(work, six, restore):
+    six.will(answer(202))
+    start(work)
+    restore()
+    with pytest.raises(LedgerOutdated):
+        again(work, "open_run").once(lambda api: api.start(work.run), part="a")
+    assert len(six.asked) == 1
+
+
+def test_a_ledger_that_knows_all_that_was_sent_goes_on(work, six, restore):
+    six.will(answer(202), answer(202))
+    restore()
+    start(again(work), part="a")
+    assert start(again(work), part="b") is not None
+    assert len(six.asked) == 2
+
+
+def test_who_forces_an_attempt_has_decided_that_it_may_be_sent(work, six, restore):
+    six.will(answer(202), answer(202))
+    start(work)
+    restore()
+    assert start(admit(force=True)) is not None
+    assert len(six.asked) == 2
+
+
+def test_a_first_attempt_can_be_forced_where_the_ledger_knows_nothing_of_the_batch(work, six, connect, tmp_path):
+    six.will(answer(202), answer(202))
+    start(work)
+    connect("ferry_ledger", conn_type="sqlite", host=str(tmp_path / "new.db"))
+    with pytest.raises(LedgerOutdated):
+        start(admit(force=False))
+    connect("ferry_ledger", conn_type="sqlite", host=str(tmp_path / "newer.db"))
+    assert start(admit(force=True)) is not None
+    assert len(six.asked) == 2
+
+
+def test_an_evidence_store_that_takes_no_word_of_it_keeps_the_start_here_and_the_step_free(work, six, tmp_path):
+    six.will(answer(202))
+    sent = tmp_path / "evidence" / "sent" / "six" / "six.example"
+    sent.mkdir(parents=True)
+    (sent / "b-1").touch()  # where a folder should be
+    with pytest.raises(OSError, match="b-1"):
+        start(work)
+    assert six.asked == []
+    assert not work.standing.holds_place
+    (sent / "b-1").unlink()
+    assert start(again(work)) is not None
+    assert [intent.key for intent in work.standing.starts] == ["", "~2"]
+
+
+def test_an_evidence_store_that_cannot_be_read_keeps_the_start_here_and_leaves_no_intent(work, six, monkeypatch):
+    monkeypatch.setenv("FERRY_EVIDENCE", "s3://no-such-connection@bucket/evidence")
+    with pytest.raises(StorageError):
+        start(work)
+    assert six.asked == []
+    assert not work.standing.started

@@ -64,7 +64,7 @@ def decide(standing: Standing, request: Request, is_live: IsLive) -> Decision:
     """What a request gets. Raises InputChanged where only a person can tell what to do."""
     last = standing.last
     if last is None:
-        return _open(standing, request, "first attempt")
+        return _open(standing, request, "first attempt", forced=request.force)
     if last.is_open and not last.holder.same_run(request.origin) and is_live(last.holder):
         reason = f"{last.attempt} is held by {last.holder}, which still runs"
         return Decision(Admission("held", last.attempt, last.holder, reason))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ferry.core.errors import FerryError
 from ferry.ledger.audit import Fault
-from ferry.ledger.evidence import EvidenceStore
+from ferry.ledger.evidence import EvidenceStore, Sent
 from ferry.ledger.listing import BatchRow
 from ferry.ledger.pack import pack
 from ferry.ledger.schema import HEAD
@@ -83,6 +83,7 @@ def _rows(ledger: LedgerStore) -> Iterator[BatchRow]:
 def _verify(ledger: LedgerStore, evidence: EvidenceStore, heads: Path | None) -> int:
     rows = list(_rows(ledger))
     faults = ledger.verify(evidence=evidence.check)
+    faults += [_forgotten(sent) for sent in ledger.forgotten(evidence)]
     if heads is not None:
         faults += _compare_heads(ledger, rows, heads)
     by_batch = Counter((fault.vendor, fault.environment, fault.batch_id) for fault in faults)
@@ -128,6 +129,11 @@ def _compare_head(ledger: LedgerStore, head: tuple[str, str, str, int, str]) -> 
     entries = ledger.of_batch(vendor, environment, batch_id)
     if seq > len(entries) or entries[seq - 1].entry_hash != entry_hash:
         yield Fault(vendor, environment, batch_id, seq, f"the entry remembered here ({entry_hash[:12]}…) is gone or another")
+
+
+def _forgotten(sent: Sent) -> Fault:
+    what = f"there is word that `{sent.step}` of attempt {sent.attempt} was about to be sent, and no such entry"
+    return Fault(sent.vendor, sent.environment, sent.batch_id, sent.seq, what)
 
 
 def _pack(ledger: LedgerStore, evidence: EvidenceStore, name: str, to: Path | None) -> int:

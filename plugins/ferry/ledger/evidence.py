@@ -24,6 +24,8 @@ from ferry.ledger.chain import Entry
 Folder: TypeAlias = Path | UPath
 CHUNK = 1024 * 1024
 _PART = ".part"
+_SENT = "sent"
+_INTENT = re.compile(r"(\d+)-(.+)-(\d+)-([0-9a-f]{64})\.json")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -36,8 +38,24 @@ class Filed:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Word of one intent, kept outside the ledger. The names are those of files: `safe_name` has been at them."""
+
+    vendor: str
+    environment: str
+    batch_id: str
+    attempt: int
+    step: str
+    seq: int
+    entry_hash: str
+
+
 class EvidenceStore:
     """The files beside the ledger: `<root>/<vendor>/<environment>/<batch>/<attempt>/<step>/<name>`.
+
+    And under `<root>/sent/` word of every intent whose call was about to be made: what a ledger that was restored from a backup
+    has forgotten, this remembers.
 
     The root is a local folder or anything fsspec knows, such as `s3://bucket/evidence`. Paths in the ledger are relative to it,
     so the store can move.
@@ -52,16 +70,30 @@ class EvidenceStore:
     def file_json(self, attempt: Attempt, step: str, name: str, value: Any) -> Filed:
         """File a JSON value, redacted."""
         text = json.dumps(redact_json(value), indent=2, ensure_ascii=False, default=str)
-        return self._file(attempt, step, name, [text.encode("utf-8", "backslashreplace") + b"\n"])
+        return self._file(self._folder(attempt, step), name, [text.encode("utf-8", "backslashreplace") + b"\n"])
 
     def file_text(self, attempt: Attempt, step: str, name: str, text: str) -> Filed:
         """File a text, redacted."""
-        return self._file(attempt, step, name, [redact(text).encode("utf-8", "backslashreplace")])
+        return self._file(self._folder(attempt, step), name, [redact(text).encode("utf-8", "backslashreplace")])
 
     def file_from(self, attempt: Attempt, step: str, name: str, local_path: Path) -> Filed:
         """File a local file byte for byte, whatever its size."""
         with local_path.open("rb") as source:
-            return self._file(attempt, step, name, chunks(source))
+            return self._file(self._folder(attempt, step), name, chunks(source))
+
+    def file_intent(self, intent: Entry) -> None:
+        """Leave word that what was intended is about to be sent; safe to repeat."""
+        attempt = intent.attempt
+        folder = f"{_SENT}/{self.folder_of(attempt.vendor, attempt.environment, attempt.batch_id)}"
+        name = f"{attempt.number}-{safe_name(intent.step)[:32]}-{intent.seq}-{intent.entry_hash}.json"
+        told = {"attempt": attempt.key, "step": intent.step, "key": intent.key, "at": intent.at, "origin": str(intent.origin)}
+        self._file(folder, name, [json.dumps(redact_json(told), default=str).encode("utf-8", "backslashreplace") + b"\n"])
+
+    def intents(self, vendor: str = "", environment: str = "", batch_id: str = "") -> list[Sent]:
+        """All intents of a batch, or of all batches, of which there is word; in the order of their numbers."""
+        below = self.folder_of(vendor, environment, batch_id) if vendor else ""
+        found = (_sent(path.split("/")[1:]) for path in self._paths(f"{_SENT}/{below}".rstrip("/")))
+        return sorted((sent for sent in found if sent), key=lambda sent: (sent.vendor, sent.environment, sent.batch_id, sent.seq))
 
     def folder_of(self, vendor: str, environment: str, batch_id: str) -> str:
         """Where a batch's evidence lies, relative to the root."""
@@ -69,10 +101,13 @@ class EvidenceStore:
 
     def files_of(self, vendor: str, environment: str, batch_id: str) -> list[str]:
         """The paths of a batch's files, in order."""
-        top = self.root / self.folder_of(vendor, environment, batch_id)
+        return sorted(self._paths(self.folder_of(vendor, environment, batch_id)))
+
+    def _paths(self, folder: str) -> Iterator[str]:
+        top = self.root / folder
         # One listing, where a walk would ask a remote store once for each file.
         found = (str(path) for path in top.fs.find(top.path))
-        return sorted(path.removeprefix(self.root.path).lstrip("/") for path in found if not path.endswith(_PART))
+        return (path.removeprefix(self.root.path).lstrip("/") for path in found if not path.endswith(_PART))
 
     @contextmanager
     def opened(self, path: str) -> Iterator[IO[bytes]]:
@@ -110,9 +145,10 @@ class EvidenceStore:
             return f"its evidence {entry.evidence_path} cannot be read ({type(error).__name__})"
         return "" if found == entry.evidence_hash else f"its evidence {entry.evidence_path} was altered after it was filed"
 
-    def _file(self, attempt: Attempt, step: str, name: str, content: Iterable[bytes]) -> Filed:
-        top = self.folder_of(attempt.vendor, attempt.environment, attempt.batch_id)
-        folder = f"{top}/{attempt.number}/{safe_name(step)}"
+    def _folder(self, attempt: Attempt, step: str) -> str:
+        return f"{self.folder_of(attempt.vendor, attempt.environment, attempt.batch_id)}/{attempt.number}/{safe_name(step)}"
+
+    def _file(self, folder: str, name: str, content: Iterable[bytes]) -> Filed:
         if self._is_local:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="ferry-evidence-") as elsewhere:
@@ -156,6 +192,15 @@ class EvidenceStore:
         except FileExistsError:
             return False
         return True
+
+
+def _sent(parts: list[str]) -> Sent | None:
+    """What a path says, or None: whatever else lies there is no word of ours."""
+    if len(parts) != 4 or (found := _INTENT.fullmatch(parts[3])) is None:
+        return None
+    vendor, environment, batch_id, _ = parts
+    attempt, step, seq, entry_hash = found.groups()
+    return Sent(vendor, environment, batch_id, int(attempt), step, int(seq), entry_hash)
 
 
 def safe_name(name: str) -> str:

@@ -37,6 +37,7 @@ from ferry.ledger.entries import (
     Verdict,
     fold,
 )
+from ferry.ledger.evidence import EvidenceStore, Sent
 from ferry.ledger.listing import BatchRow
 from ferry.ledger.schema import LEDGER, by_newer, from_row, newer_words, to_row
 
@@ -121,6 +122,20 @@ class LedgerStore:
         which = and_(mine, LEDGER.c.kind.in_([kind.value for kind in kinds])) if kinds else mine
         with self.database.reading() as connection:
             return set(connection.scalars(select(LEDGER.c.ref).where(which).distinct()))
+
+    def forgotten(self, evidence: EvidenceStore, *batch: str) -> list[Sent]:
+        """What was sent for a batch (vendor, environment, batch id), or for any, that this ledger knows nothing of.
+
+        None in a ledger that has always been this one. One that was restored from a backup knows nothing of what came after it.
+        """
+        sent = evidence.intents(*batch)  # first: an intent is in the ledger before there is word of it
+        if not sent:
+            return []
+        mine = [LEDGER.c[name] == value for name, value in zip(_KEY, batch, strict=False)]
+        known = select(LEDGER.c.entry_hash).where(LEDGER.c.kind == Kind.INTENT.value, *mine)
+        with self.database.reading() as connection:
+            hashes = set(connection.scalars(known))
+        return [one for one in sent if one.entry_hash not in hashes]
 
     def verify(
         self,

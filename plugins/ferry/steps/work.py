@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +14,11 @@ from typing import Any, Self, TypeVar
 from airflow.sdk import Context
 
 from ferry.core.batch import MANIFEST, Batch, parse_manifest, read_batch
-from ferry.core.errors import AnswerLost, LedgerError, VendorError, VendorNonsense
+from ferry.core.errors import AnswerLost, LedgerError, StorageError, VendorError, VendorNonsense
 from ferry.core.exchange import Exchange
 from ferry.core.model import Attempt, Run, RunState
 from ferry.ledger.entries import AGAIN, SETTLE, AttemptStanding, Draft, Entry, Intent, Kind, NotHolder, Origin, Verdict, part_of
-from ferry.ledger.evidence import EvidenceStore, Filed
+from ferry.ledger.evidence import EvidenceStore, Filed, Sent
 from ferry.ledger.store import LedgerStore
 from ferry.steps import places
 from ferry.steps.hook import VendorHook
@@ -47,6 +47,7 @@ class Work:
     hook_class: type[VendorHook[Any]]
     focus: tuple[str, ...] = ()
     """The parts that the step is about, where an attempt may have thousands; empty for all of it."""
+    _is_current: bool = field(default=False, init=False, repr=False)
     _opening: Lock = field(default_factory=Lock, init=False, repr=False)
     _hooks: dict[str, VendorHook[Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -155,17 +156,19 @@ class Work:
     ) -> Entry | None:
         """Send what must not be sent twice, or learn what became of it. None: it was sent and its fate is unknown.
 
-        The intent is in the ledger before anything is sent, and looked at again in the last moment. Whoever finds an intent
-        without a result never sends. Only a certain no of the vendor (or a connection that was never made) frees the step for
-        another intent, with another key.
+        The intent is in the ledger before anything is sent, and looked at again in the last moment; word of it is in the evidence
+        store, for a ledger that may one day be restored from a backup. Whoever finds an intent without a result never sends. Only
+        a certain no of the vendor (or a connection that was never made) frees the step for another intent, with another key.
         `data` goes into the intent: what must be known to tell later whether it took effect. An answer whose
         number in the ledger is no higher than `weighed` frees the step as well, whatever it was: the caller has weighed it.
         `evidence` names the file that the verb made of the answer. `limits` are the ledger's: `max_live`, `max_parts`.
         """
+        self._must_know_all()
         key = self._free_key(part, weighed)
         intent: Intent = self.ledger.intend(self.attempt, self.step, key=key, ref=ref, origin=self.origin, data=data, **limits)
         if not intent.fresh:
             return intent.result
+        self._leave_word(intent.entry)
         try:
             run = self.call(verb, at, lambda: self._must_stand(intent.entry))
         except AnswerLost as lost:
@@ -180,6 +183,24 @@ class Work:
             )
             raise
         return self.record_run(Kind.RESULT, run, key=key, filed=evidence())
+
+    def _must_know_all(self) -> None:
+        """LedgerOutdated if something was sent for this batch that the ledger knows nothing of, and nobody forced the attempt."""
+        if self._is_current:  # looked at once: no ledger is restored while a step runs
+            return
+        lost = self.ledger.forgotten(self.evidence, *self.batch_key)
+        if lost and not any(entry.data.get("forced") for entry in self.standing.openings):
+            raise _outdated(self.attempt, lost)
+        self._is_current = True
+
+    def _leave_word(self, intent: Entry) -> None:
+        """Word of the intent outside the ledger; where none can be left, nothing is sent, and the step is free again."""
+        try:
+            self.evidence.file_intent(intent)
+        except (StorageError, OSError) as error:
+            note = f"Nothing was sent: the evidence store did not take word of it ({type(error).__name__})."
+            self.record(Kind.RESULT, key=intent.key, ref=intent.ref, state=RunState.FAILED_CLEAN, note=note)
+            raise
 
     def _must_stand(self, intent: Entry) -> None:
         """Overtaken if others have drawn conclusions from an intent without a result, while its own process was held up.
@@ -254,6 +275,22 @@ class Overtaken(LedgerError):
     """What was about to be sent is somebody else's to decide by now."""
 
     retry_later = False
+
+
+class LedgerOutdated(LedgerError):
+    """The evidence store has word of calls that the ledger knows nothing of: it is an older copy of itself, or another."""
+
+    retry_later = False
+
+
+def _outdated(attempt: Attempt, lost: Sequence[Sent]) -> LedgerOutdated:
+    told = ", ".join(f"`{one.step}` of attempt {one.attempt}" for one in lost[:3]) + (", …" if len(lost) > 3 else "")
+    return LedgerOutdated(
+        f"{attempt}: the evidence store has word of calls that the ledger knows nothing of ({told}). The ledger is older than "
+        "they are, as one that was restored from a backup is. Nothing was sent. Look at the vendor for what came of them: if "
+        "they took effect, take the batch's folder out of FERRY_BATCHES; if not, trigger the batch with force_new_attempt.",
+        attempt=attempt.key,
+    )
 
 
 def _concludes(entry: Entry, intent: Entry) -> bool:
