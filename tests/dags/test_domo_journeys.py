@@ -626,30 +626,42 @@ def test_two_tasks_at_once_send_no_more_than_the_manifest_allows(instance, unsen
     assert instance.requests("POST") == []
 
 
-def test_a_disk_that_is_full_loses_no_answer(instance, unsent, monkeypatch):
+FULL, AWAY = OSError(28, "No space left on device"), StorageUnavailable("The store gave no usable answer.")
+
+
+@pytest.mark.parametrize("trouble", [FULL, AWAY], ids=["full", "away"])
+def test_a_store_that_takes_nothing_once_the_call_is_made_loses_no_answer(instance, unsent, monkeypatch, trouble):
     from ferry.ledger.evidence import EvidenceStore
     from ferry.vendors.domo.starting import start
 
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+    take = EvidenceStore._file
 
-    monkeypatch.setattr(EvidenceStore, "_file", full)
+    def in_trouble(store, folder, name, content):
+        if not folder.startswith("sent/"):
+            raise trouble
+        return take(store, folder, name, content)
+
+    monkeypatch.setattr(EvidenceStore, "_file", in_trouble)
     with unsent() as work:
         assert start(work, [ORDERS]) == {"COMPLETE": 1}
         assert work.standing.results["start_run", ORDERS].ref
 
 
-def test_a_store_that_goes_away_with_the_call_loses_no_answer(instance, unsent, monkeypatch):
+@pytest.mark.parametrize("trouble", [FULL, AWAY], ids=["full", "away"])
+def test_a_store_that_takes_nothing_before_the_call_keeps_it_here(instance, unsent, monkeypatch, trouble):
     from ferry.ledger.evidence import EvidenceStore
     from ferry.vendors.domo.starting import start
 
-    def away(*_, **__):
-        raise StorageUnavailable("The store gave no usable answer.")
+    def in_trouble(*_):
+        raise trouble
 
-    monkeypatch.setattr(EvidenceStore, "_file", away)
+    with monkeypatch.context() as full, unsent() as work:
+        full.setattr(EvidenceStore, "_file", in_trouble)
+        with pytest.raises(type(trouble)):
+            start(work, [ORDERS])
+    assert instance.posts(ORDERS) == 0
     with unsent() as work:
         assert start(work, [ORDERS]) == {"COMPLETE": 1}
-        assert work.standing.results["start_run", ORDERS].ref
 
 
 def test_a_store_that_is_away_before_the_call_leaves_no_intent(instance, unsent, monkeypatch):
