@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 VENV := .venv/bin/python
 ROWS ?= 40000
-JOBS ?= 2
+JOBS ?= 3
 PLACE ?= var/demo
 N ?= 60
 SEED ?= 0

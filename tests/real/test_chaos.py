@@ -9,7 +9,7 @@ import pytest
 from scripts.chaos.plan import POINTS
 from scripts.environment import ROOT
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("a stack of their own"), pytest.mark.timeout(900)]
 BATCHES, SEED = 6, 826  # a seed that ends quickly and meets a start that nobody can know about
 
 

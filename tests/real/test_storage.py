@@ -16,7 +16,7 @@ from scripts.rehearsal import demo_batches
 from scripts.setting import prepare
 from scripts.stack import Stack
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("a stack of their own"), pytest.mark.timeout(600)]
 BEGUN = {"fenergo/clients-good", "domo/sales-live", "dmm/customers-export"}
 MADE = "dmm/customers-imported"
 """What `export_dmm` makes of its zip: a batch that is written by a worker, and read by others."""
