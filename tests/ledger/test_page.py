@@ -107,7 +107,7 @@ def test_nothing_can_be_changed(page, method):
 
 def test_the_list_leads_to_the_batch_and_the_batch_to_its_pack(page):
     listed = page.get("").text
-    assert "4711" in listed
+    assert "4,711" in listed
     assert '<a href="batch?vendor=fenergo&amp;environment=api.example.com%3A8443&amp;batch_id=clients-1">' in listed
     shown = page.get("batch", params=BATCH).text
     assert "The chain of 3 entries is whole" in shown
