@@ -61,6 +61,18 @@ def test_what_was_sent_and_the_ledger_has_forgotten_is_a_fault(run, ledger, tmp_
     assert "FAULT  fenergo batch clients-2 at api.example.com, entry 2: there is word that `start_run` of attempt 1" in told
 
 
+def test_a_forgotten_call_counts_as_a_fault_of_its_batch_whatever_its_environment_is_called(run, ledger, tmp_path, capsys):
+    key = ("fenergo", "api.example.com:8443", "clients-3")
+    older = ledger.admit(*key, "a" * 64, ANNA, is_live=lambda _: True).attempt
+    later = LedgerStore(str(tmp_path / "later.db"))
+    later.migrate()
+    later.admit(*key, "a" * 64, ANNA, is_live=lambda _: True)
+    EvidenceStore(tmp_path / "evidence").file_intent(later.intend(older, "start_run", origin=ANNA).entry)
+    assert run() == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fenergo  clients-3")]
+    assert line.split()[-1] == "1"
+
+
 def test_a_chain_cut_off_at_its_end_shows_against_heads_kept_elsewhere(run, ledger, tmp_path, capsys):
     heads = tmp_path / "heads.json"
     assert run("--heads", str(heads)) == 0

@@ -86,12 +86,13 @@ def _verify(ledger: LedgerStore, evidence: EvidenceStore, heads: Path | None) ->
     faults += [_forgotten(sent) for sent in ledger.forgotten(evidence)]
     if heads is not None:
         faults += _compare_heads(ledger, rows, heads)
-    by_batch = Counter((fault.vendor, fault.environment, fault.batch_id) for fault in faults)
+    # By folder, because what is forgotten is known by the names of files only.
+    by_batch = Counter(evidence.folder_of(fault.vendor, fault.environment, fault.batch_id) for fault in faults)
     table: list[tuple[str, ...]] = [
         ("vendor", "batch", "environment", "attempts", "entries", "verdict", "sent", "accepted", "faults")
     ]
     for row in rows:
-        found = by_batch[row.vendor, row.environment, row.batch_id]
+        found = by_batch[evidence.folder_of(row.vendor, row.environment, row.batch_id)]
         numbers = (str(n) for n in (row.counts.sent, row.counts.accepted, found))
         table.append(
             (row.vendor, row.batch_id, row.environment, str(row.attempts), str(row.entries), row.verdict or "-", *numbers)

@@ -49,8 +49,8 @@ def batch_params() -> dict[str, Param]:
             default=False,
             type="boolean",
             title="Force a new attempt",
-            description="Send the batch again although the ledger calls it balanced or unfinished, or was restored and has forgotten "
-            "what was sent. The ledger records who asked.",
+            description="Send the batch again although the ledger calls it balanced or unfinished, or was restored and has "
+            "forgotten what was sent. The ledger records who asked.",
         ),
     }
 
