@@ -68,6 +68,15 @@ def test_there_is_word_of_every_intent_by_batch_and_in_all(evidence, sqlite_stor
     assert evidence.files_of("fenergo", "api.example.com:8443", "b-1") == [], "it is no evidence of the batch"
 
 
+def test_a_store_may_be_named_by_a_path_from_here(sqlite_store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    evidence = EvidenceStore("var/evidence")
+    evidence.file_intent(intended(sqlite_store, "b-1"))
+    filed = evidence.file_text(FIRST, "fetch_errors", "errors.csv", "one")
+    assert [sent.batch_id for sent in evidence.intents()] == ["b-1"]
+    assert evidence.files_of(*PLACE, "clients-1") == [filed.path]
+
+
 def test_a_ledger_says_what_it_has_forgotten(evidence, sqlite_store, tmp_path):
     for batch_id in ("b-1", "b-2"):
         evidence.file_intent(intended(sqlite_store, batch_id))

@@ -64,8 +64,8 @@ class EvidenceStore:
     def __init__(self, root: Folder | str) -> None:
         # Airflow's ObjectStoragePath is passed on as it is: it knows its connection.
         remote = root if isinstance(root, UPath) else UPath(root)
-        self.root: UPath = UPath(remote.path) if remote.protocol in {"file", "local"} else remote
-        self._is_local = self.root.protocol == ""
+        self._is_local = remote.protocol in {"", "file", "local"}
+        self.root: UPath = UPath(Path(remote.path).resolve()) if self._is_local else remote  # a listing has whole paths
 
     def file_json(self, attempt: Attempt, step: str, name: str, value: Any) -> Filed:
         """File a JSON value, redacted."""
